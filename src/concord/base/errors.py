@@ -1,0 +1,199 @@
+"""The one tree of errors, each with a stable code and an exit status.
+
+    ConcordError
+    ├── DocumentError      (exit 2)  a run document, member file or option says something impossible
+    ├── DataError          (exit 3)  text that cannot be read, is empty or too small
+    │   ├── CorpusNotFound
+    │   ├── CorpusUnreadable
+    │   ├── CorpusEmpty
+    │   ├── CorpusTooSmall
+    │   └── ShardsCorrupt
+    ├── TokenizerError     (exit 3)  counts or a tokenizer file that cannot be used
+    ├── ModelError         (exit 4)  a base of another architecture, a folder that is no model
+    ├── CheckpointError    (exit 5)  a saved state that is missing, torn or altered
+    ├── UpdateError        (exit 6)  an update that cannot be encoded or decoded
+    │   └── UpdateRefused            … and is therefore left out of its round, with a reason
+    ├── FederationError    (exit 7)  a round that cannot go on
+    │   ├── QuorumLost
+    │   ├── MessageRefused
+    │   └── MemberFailed
+    ├── StorageError       (exit 8)  a full disk, a folder without permission
+    └── InternalError      (exit 70) a defect in Concord itself
+
+A code never changes its meaning; `docs/errors.md` lists them all (checked by a test).
+Every error says what is wrong, in which file or field, and what to do about it.
+No message carries a member's text.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class ConcordError(Exception):
+    """Anything Concord refuses or fails at, told in words a user can act on.
+
+    Args:
+        message: What is wrong, in one sentence.
+        where: The file, field or member concerned.
+        remedy: What the reader can do next.
+    """
+
+    code: ClassVar[str] = "C000"
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, where: object = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = None if where is None else str(where)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        advice = f" ({self.remedy})" if self.remedy else ""
+        return f"{place}{self.message}{advice}"
+
+
+class DocumentError(ConcordError):
+    """A document or an option holds an unknown key or an impossible value."""
+
+    code = "C100"
+    exit_status = 2
+
+
+class DataError(ConcordError):
+    """Text that cannot be used as it stands."""
+
+    code = "C200"
+    exit_status = 3
+
+
+class CorpusNotFound(DataError):
+    """The path of a corpus leads nowhere, or holds no file of a known kind."""
+
+    code = "C201"
+
+
+class CorpusUnreadable(DataError):
+    """A file of a corpus is damaged, of another format, or not UTF-8."""
+
+    code = "C202"
+
+
+class CorpusEmpty(DataError):
+    """A corpus holds no document after cleaning."""
+
+    code = "C203"
+
+
+class CorpusTooSmall(DataError):
+    """A member has less text than one batch, or nothing left to hold out."""
+
+    code = "C204"
+
+
+class ShardsCorrupt(DataError):
+    """Token shards do not match their index."""
+
+    code = "C205"
+
+
+class TokenizerError(ConcordError):
+    """Pair counts or a tokenizer file that cannot be used."""
+
+    code = "C250"
+    exit_status = 3
+
+
+class ModelError(ConcordError):
+    """A model folder that cannot be loaded, or is of another architecture."""
+
+    code = "C300"
+    exit_status = 4
+
+
+class CheckpointError(ConcordError):
+    """A saved state is missing, torn or altered."""
+
+    code = "C400"
+    exit_status = 5
+
+
+class UpdateError(ConcordError):
+    """An update cannot be encoded or decoded."""
+
+    code = "C500"
+    exit_status = 6
+
+
+class RefusalReason(StrEnum):
+    """Why an update was left out of its round; stable, part of the round record."""
+
+    MALFORMED = "malformed"
+    WRONG_NAME = "wrong-name"
+    WRONG_SHAPE = "wrong-shape"
+    WRONG_BASE = "wrong-base"
+    WRONG_RUN = "wrong-run"
+    WRONG_ROUND = "wrong-round"
+    DUPLICATE = "duplicate"
+    NON_FINITE = "non-finite"
+    NORM_OUT_OF_BOUNDS = "norm-out-of-bounds"
+    TOO_LARGE = "too-large"
+    NOT_IN_ROSTER = "not-in-roster"
+
+
+class UpdateRefused(UpdateError):
+    """An update is left out of its round; the round goes on."""
+
+    code = "C501"
+
+    def __init__(
+        self,
+        reason: RefusalReason,
+        message: str,
+        *,
+        where: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message, where=where, remedy=remedy)
+        self.reason = reason
+
+
+class FederationError(ConcordError):
+    """A run cannot go on."""
+
+    code = "C600"
+    exit_status = 7
+
+
+class QuorumLost(FederationError):
+    """Too few members are left to close a round."""
+
+    code = "C601"
+
+
+class MessageRefused(FederationError):
+    """A message does not follow its schema, or is larger than agreed."""
+
+    code = "C602"
+
+
+class MemberFailed(FederationError):
+    """A member reported an error of its own before training began."""
+
+    code = "C603"
+
+
+class StorageError(ConcordError):
+    """The disk is full, or a folder cannot be written."""
+
+    code = "C700"
+    exit_status = 8
+
+
+class InternalError(ConcordError):
+    """A defect in Concord itself; please report it."""
+
+    code = "C900"
+    exit_status = 70

@@ -1,0 +1,78 @@
+"""Files that are written whole or not at all, and private folders."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from concord.base.errors import StorageError
+
+
+@contextmanager
+def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path`; on success sync it and move it into place.
+
+    After a crash at any instant `path` holds either its old bytes or all of the new ones.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with storage_errors(path):
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with os.fdopen(descriptor, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with atomic_file(path, mode=mode) as stream:
+        stream.write(data)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def private_folder(path: Path) -> Path:
+    """Make `path`, readable by its owner only."""
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.chmod(0o700)
+    return path
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's errors about space and permission into ours."""
+    try:
+        yield
+    except OSError as error:
+        remedies = {
+            errno.ENOSPC: "free some space, then resume",
+            errno.EDQUOT: "raise the quota or free some space, then resume",
+            errno.EACCES: "check who owns the folder",
+            errno.EROFS: "choose a folder that can be written",
+        }
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        remedy = remedies.get(error.errno or 0, "check the path and the disk")
+        raise StorageError(f"cannot be written: {reason}", where=path, remedy=remedy) from error

@@ -1,0 +1,81 @@
+"""Objects addressed by digest: bases, updates, tokenizers, evidence, in a plain folder.
+
+`objects/sha256/ab/cdef…` holds the bytes whose SHA-256 is `abcdef…`. An object never changes and
+is written whole or not at all, so any file host can serve the folder.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from concord.base.digest import Digest, check_digest, digest_bytes, digest_file
+from concord.base.errors import CheckpointError
+from concord.base.files import storage_errors, sync_folder, write_atomic
+
+
+class ObjectStore:
+    """A folder of immutable blobs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, digest: Digest) -> Path:
+        """Where the object lies, or would lie."""
+        algorithm, _, hex_digits = check_digest(digest).partition(":")
+        return self.root / algorithm / hex_digits[:2] / hex_digits[2:]
+
+    def __contains__(self, digest: Digest) -> bool:
+        return self.path(digest).exists()
+
+    def put(self, data: bytes) -> Digest:
+        """Store `data`; storing it again changes nothing."""
+        digest = digest_bytes(data)
+        target = self._prepared(digest)
+        if not target.exists():
+            write_atomic(target, data)
+        return digest
+
+    def adopt(self, path: Path, digest: Digest) -> Path:
+        """Move the finished file at `path`, whose digest the caller knows, into the store."""
+        target = self._prepared(digest)
+        with storage_errors(target):
+            os.replace(path, target)
+            sync_folder(target.parent)
+        return target
+
+    def get(self, digest: Digest) -> bytes:
+        """Read an object and check it.
+
+        Raises:
+            CheckpointError: it is missing, or its bytes do not match its digest.
+        """
+        path = self.verified_path(digest)
+        return path.read_bytes()
+
+    def verified_path(self, digest: Digest) -> Path:
+        """Path of an object after its bytes were checked.
+
+        Raises:
+            CheckpointError: it is missing, or its bytes do not match its digest.
+        """
+        path = self.path(digest)
+        if not path.exists():
+            raise CheckpointError("object is missing", where=path, remedy="restore it from a copy")
+        if digest_file(path) != digest:
+            raise CheckpointError(
+                "object was altered: its bytes do not match its digest",
+                where=path,
+                remedy="restore it from a copy, or delete it to resume from an earlier round",
+            )
+        return path
+
+    def discard(self, digest: Digest) -> None:
+        """Remove an object that nothing refers to any more."""
+        self.path(digest).unlink(missing_ok=True)
+
+    def _prepared(self, digest: Digest) -> Path:
+        target = self.path(digest)
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        return target

@@ -1,0 +1,136 @@
+"""Named float32 tensors in one file, in exactly one form per content.
+
+The file is a valid safetensors file with a canonical header (names sorted, RFC 8785, padded to
+eight bytes), written and read tensor by tensor: two machines that hold the same tensors write the
+same bytes, so the digest of the file is the digest of the model. Memory stays at one tensor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from concord.base.canonical import canonical_json, parse_json
+from concord.base.digest import Digest
+from concord.base.errors import CheckpointError, ConcordError, InternalError
+from concord.base.files import atomic_file
+
+FloatArray = NDArray[np.float32]
+MAX_HEADER_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, order=True)
+class TensorSpec:
+    """Name and shape of a float32 tensor."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+
+def write_tensors(path: Path, specs: Sequence[TensorSpec], arrays: Iterable[FloatArray]) -> Digest:
+    """Write `arrays`, which come in the order of `specs` sorted by name, and return the digest.
+
+    Raises:
+        InternalError: an array has another shape than its spec says.
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    ordered = sorted(specs)
+    header = _header(ordered)
+    sha256 = hashlib.sha256(header)
+    with atomic_file(path) as stream:
+        stream.write(header)
+        for spec, array in zip(ordered, arrays, strict=True):
+            if array.shape != spec.shape:
+                raise InternalError(f"has shape {array.shape}, not {spec.shape}", where=spec.name)
+            data = np.ascontiguousarray(array, dtype="<f4").data.cast("B") if array.size else b""
+            sha256.update(data)
+            stream.write(data)
+    return "sha256:" + sha256.hexdigest()
+
+
+def _header(ordered: Sequence[TensorSpec]) -> bytes:
+    entries: dict[str, object] = {}
+    offset = 0
+    for spec in ordered:
+        end = offset + 4 * spec.size
+        entries[spec.name] = {
+            "dtype": "F32",
+            "shape": list(spec.shape),
+            "data_offsets": [offset, end],
+        }
+        offset = end
+    text = canonical_json(entries)
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+class TensorFile:
+    """A tensor file opened for reading through a memory map.
+
+    Raises:
+        CheckpointError: the file is missing, torn, or not in canonical form.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as stream:
+                (length,) = struct.unpack("<Q", stream.read(8))
+                if length > MAX_HEADER_BYTES:
+                    raise CheckpointError("header is larger than allowed", where=path)
+                text = stream.read(length)
+            self.specs = _read_header(text, path)
+            data_bytes = 4 * sum(spec.size for spec in self.specs)
+            if len(text) != length or path.stat().st_size != 8 + length + data_bytes:
+                raise CheckpointError("is shorter or longer than its header says", where=path)
+            self._data: FloatArray = (
+                np.memmap(path, dtype="<f4", mode="r", offset=8 + length)
+                if data_bytes
+                else np.zeros(0, np.float32)
+            )
+        except (OSError, struct.error) as error:
+            raise CheckpointError(
+                f"cannot be read: {error}", where=path, remedy="resume from an earlier round"
+            ) from error
+        starts = np.cumsum([0, *(spec.size for spec in self.specs)])
+        self._starts = dict(zip((spec.name for spec in self.specs), starts.tolist(), strict=False))
+        self._by_name = {spec.name: spec for spec in self.specs}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def __getitem__(self, name: str) -> FloatArray:
+        """The tensor as a read-only view of the file."""
+        spec = self._by_name[name]
+        start = self._starts[name]
+        return cast(FloatArray, self._data[start : start + spec.size].reshape(spec.shape))
+
+    def items(self) -> Iterator[tuple[TensorSpec, FloatArray]]:
+        """Each tensor in file order, which is the order of names."""
+        for spec in self.specs:
+            yield spec, self[spec.name]
+
+
+def _read_header(text: bytes, path: Path) -> list[TensorSpec]:
+    try:
+        entries = parse_json(text, where=path, max_bytes=MAX_HEADER_BYTES)
+        specs = [TensorSpec(name, tuple(entry["shape"])) for name, entry in entries.items()]
+        canonical = _header(specs)[8:] if specs == sorted(specs) else b""
+    except (ConcordError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"has no readable header: {error}", where=path) from error
+    if canonical != text:
+        raise CheckpointError("is not in canonical form", where=path)
+    return specs

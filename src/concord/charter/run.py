@@ -1,0 +1,279 @@
+"""The run document: one training run, as data. Frozen, unknown keys refused, addressed by digest.
+
+Written by people as TOML (`runs/<name>.toml`), digested as canonical JSON. Every default is a
+value measured in `docs/benchmarks/` or marked "assumption".
+"""
+
+from __future__ import annotations
+
+import tomllib
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+
+from concord.base.digest import Digest, digest_json
+from concord.base.errors import DocumentError
+from concord.base.identifiers import check_identifier
+
+
+def _fraction(value: object) -> Fraction:
+    if isinstance(value, float):
+        raise ValueError("write an exact fraction as a string, such as '1/3'")
+    try:
+        return Fraction(str(value))
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{value!r} is not a fraction such as '1/3'") from error
+
+
+ExactFraction = Annotated[Fraction, BeforeValidator(_fraction), PlainSerializer(str)]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+CodecName = Literal["fp32", "bf16", "int8", "int4", "sparse"]
+
+
+class Document(BaseModel):
+    """Base of all documents: immutable, strict about keys and non-finite numbers."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+
+class RosterMember(Document):
+    """A member as the run knows it. Its weight comes from the charter, never from the member."""
+
+    id: str
+    owner: str = ""
+    """Legal owner; the influence cap holds per owner. Empty means the member itself."""
+    weight: ExactFraction = Fraction(1)
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        check_identifier(self.id)
+        if self.weight <= 0:
+            raise ValueError("weight must be above 0")
+        return self
+
+
+class ModelSpec(Document):
+    """A new network of a QK-norm Llama-family architecture, or a model folder to continue from."""
+
+    architecture: Literal["qwen3"] = "qwen3"
+    hidden: Positive = 128
+    layers: Positive = 4
+    heads: Positive = 4
+    kv_heads: Positive = 2
+    head_dim: Positive = 32
+    intermediate: Positive = 384
+    context: Annotated[int, Field(ge=8)] = 128
+    """Tokens a sample holds."""
+    continue_from: str | None = None
+    """Folder of any causal language model; its architecture and tokenizer are kept."""
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if self.heads % self.kv_heads:
+            raise ValueError("heads must be a multiple of kv_heads")
+        if self.head_dim % 2:
+            raise ValueError("head_dim must be even (rotary positions)")
+        return self
+
+
+class TokenizerSpec(Document):
+    """How the shared tokenizer is learned from pair counts."""
+
+    mode: Literal["parity", "ordinary"] = "parity"
+    merges: Annotated[int, Field(ge=0)] = 3840
+    sample_bytes: Positive = 4_000_000
+    """Bytes of its text from which a member counts pairs."""
+    min_pair_count: Positive = 2
+
+
+class StateSync(Document):
+    """Which inner optimiser state travels with the update, and how."""
+
+    mode: Literal["local", "averaged", "second_moment"] = "averaged"
+    every_rounds: Positive = 1
+    codec: CodecName = "int8"
+
+
+class InnerSpec(Document):
+    """The inner loop: what a member does between two rounds."""
+
+    optimizer: Literal["adamw", "muon"] = "muon"
+    lr: Annotated[float, Field(gt=0)] = 5e-3
+    """AdamW's peak rate: for everything with `adamw`, for embeddings and norms with `muon`."""
+    matrix_lr: Annotated[float, Field(gt=0)] = 2e-2
+    """Muon's peak rate for body matrices."""
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    batch_tokens: Positive = 512
+    """Tokens of one inner step at one member."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 50
+    decay_share: Share = 0.2
+    """Last share of the global steps, in which the rate falls to zero."""
+    decay_shape: Literal["linear", "one_minus_sqrt"] = "one_minus_sqrt"
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    z_loss: Annotated[float, Field(ge=0)] = 1e-4
+    goldfish_k: Annotated[int, Field(ge=0)] = 0
+    """Drop one target in k from the loss; 0 keeps all."""
+    goldfish_context: Positive = 13
+    precision: Literal["fp32", "bf16"] = "bf16"
+    vocabulary: Literal["full", "seen"] = "full"
+    """`seen` restricts a member's softmax to tokens of its own text (for comparison)."""
+    state: StateSync = StateSync()
+
+
+class RoundsSpec(Document):
+    """How many rounds, of how many steps, and when a round may close."""
+
+    count: Positive = 150
+    inner_steps: Positive = 20
+    first_inner_steps: Positive | None = None
+    """If set, rounds grow linearly from this many steps to `inner_steps`."""
+    quorum: ExactFraction = Fraction(1, 2)
+    """Share of the roster, rounded up, whose accepted updates allow a round to close."""
+    grace_share: Annotated[float, Field(ge=0)] = 0.5
+    """After the quorum, wait for the others this share of the round's time so far."""
+    min_grace_s: Annotated[float, Field(ge=0)] = 2.0
+    stall_s: Annotated[float, Field(gt=0)] = 3600.0
+    """Without a quorum after this long, the run stops with its last committed round intact."""
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if not 0 < self.quorum <= 1:
+            raise ValueError("quorum must be above 0 and at most 1")
+        return self
+
+
+class OuterSpec(Document):
+    """The outer step on the merged update."""
+
+    optimizer: Literal["nesterov", "adam"] = "nesterov"
+    lr: Annotated[float, Field(gt=0)] = 2.0
+    embedding_lr: Annotated[float, Field(gt=0)] | None = None
+    """Rate for embedding and head; None takes `lr`."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    late_share: Share = 0.0
+    """Last share of the rounds, in which the rate is multiplied by `late_factor`."""
+    late_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class UpdateSpec(Document):
+    """How updates are encoded, screened, weighted and merged."""
+
+    codec: CodecName = "int4"
+    down_codec: CodecName = "int4"
+    merge: Literal["mean", "rda"] = "mean"
+    rows: Literal["uniform", "token_counts"] = "uniform"
+    """`token_counts` averages each embedding row by how often each member met its token."""
+    norm_control: Literal["none", "clip_to_median", "scale_to_median"] = "none"
+    min_norm_ratio: Annotated[float, Field(ge=0)] = 0.25
+    max_norm_ratio: Annotated[float, Field(gt=0)] = 4.0
+    """Bounds of an update's norm, as a ratio to the running median of accepted norms."""
+    owner_cap: ExactFraction = Fraction(1)
+    """Largest share of the merge weight that one legal owner may have."""
+    outer: OuterSpec = OuterSpec()
+
+
+class EvaluationSpec(Document):
+    """What members measure on their own held-out text."""
+
+    every_rounds: Annotated[int, Field(ge=0)] = 25
+    """0 evaluates only the final base."""
+    heldout_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    max_bytes: Positive = 200_000
+    """Held-out bytes scored per member and evaluation."""
+
+
+class RunDocument(Document):
+    """One training run."""
+
+    name: str
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    roster: Annotated[tuple[RosterMember, ...], Field(min_length=1)]
+    model: ModelSpec = ModelSpec()
+    tokenizer: TokenizerSpec = TokenizerSpec()
+    inner: InnerSpec = InnerSpec()
+    rounds: RoundsSpec = RoundsSpec()
+    update: UpdateSpec = UpdateSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        check_identifier(self.name)
+        ids = [member.id for member in self.roster]
+        if len(set(ids)) != len(ids):
+            raise ValueError("roster names a member twice")
+        if self.inner.batch_tokens % self.model.context:
+            raise ValueError(
+                f"inner.batch_tokens ({self.inner.batch_tokens}) must be a multiple of"
+                f" model.context ({self.model.context})"
+            )
+        if self.update.codec == "sparse" and self.update.outer.momentum:
+            raise ValueError(
+                "update.codec 'sparse' feeds errors back: update.outer.momentum must be 0"
+            )
+        return self
+
+    @property
+    def digest(self) -> Digest:
+        return digest_json(self.model_dump(mode="json"))
+
+    @property
+    def member_ids(self) -> tuple[str, ...]:
+        """Ids of the roster, sorted: the order of every sum."""
+        return tuple(sorted(member.id for member in self.roster))
+
+
+def parse_run(value: dict[str, Any], *, where: object = None) -> RunDocument:
+    """Check a run document.
+
+    Raises:
+        DocumentError: an unknown key or an impossible value, naming the field.
+    """
+    try:
+        return RunDocument.model_validate(value)
+    except ValidationError as error:
+        raise DocumentError(describe(error), where=where, remedy="correct the field") from error
+
+
+def load_run(path: Path) -> RunDocument:
+    """Read a run document from TOML.
+
+    Raises:
+        DocumentError: the file cannot be read, is not TOML, or fails its checks.
+    """
+    try:
+        value = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DocumentError(
+            f"cannot be read: {error.strerror}", where=path, remedy="`concord init` writes one"
+        ) from error
+    except ValueError as error:
+        raise DocumentError(f"is not TOML: {error}", where=path) from error
+    return parse_run(value, where=path)
+
+
+def describe(error: ValidationError) -> str:
+    """All faults of a document, each with its field."""
+    faults = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        field = ".".join(str(part) for part in fault["loc"]) or "document"
+        message = fault["msg"].removeprefix("Value error, ")
+        faults.append(
+            f"{field}: {'unknown key' if fault['type'] == 'extra_forbidden' else message}"
+        )
+    return "; ".join(faults)

@@ -1,0 +1,1 @@
+"""A member's text: readers, cleaning, held-out split, tokenizer, token shards, samples."""

@@ -1,0 +1,1 @@
+"""Engines: how messages travel between coordinator and members."""

@@ -1,0 +1,1 @@
+"""The network from the run document: build, load, save, generate."""

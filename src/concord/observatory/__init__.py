@@ -1,0 +1,1 @@
+"""Pages that show what happened: the report of a run."""

@@ -1,0 +1,1 @@
+"""Fakes that implement the real interfaces, for our tests and for those of our users."""

@@ -1,0 +1,1 @@
+"""The inner loop, its optimisers, and what a model is measured by."""

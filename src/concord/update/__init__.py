@@ -1,0 +1,1 @@
+"""One update, and many into one: codecs, screening, merge rules, outer optimiser. numpy only."""
