@@ -1,0 +1,153 @@
+"""The memory of a run: one record per committed round, chained by digest, and what they point to.
+
+    runs/<name>.toml              the run document
+    runs/<name>/records/000000.json   the seeded base; 000001.json … one per committed round
+    runs/<name>/evaluations.jsonl     sums that members measured
+    objects/sha256/…                  bases, outer states, outer steps, tokenizer, updates
+
+A round is committed when its record is in place, and not before: everything a record points to is
+written first. What a crash leaves behind is either unreferenced or complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from concord.base.canonical import canonical_json, parse_json
+from concord.base.digest import Digest, digest_bytes
+from concord.base.errors import CheckpointError, DocumentError
+from concord.base.files import storage_errors, write_atomic
+from concord.base.objects import ObjectStore
+from concord.charter.run import Document, ExactFraction, describe
+from concord.federation.messages import Count, DigestText, Evaluation, Name, Sum
+
+
+class Contribution(Document):
+    """One accepted update, as it entered the merge."""
+
+    update: DigestText
+    weight: ExactFraction
+    steps: Count
+    tokens: Count
+    flops: Count
+    train_s: Sum
+    mean_loss: Sum
+    norm: Sum
+    payload_bytes: Count
+
+
+class RoundRecord(Document):
+    """One committed round: its inputs, who was left out and why, its result."""
+
+    run: DigestText
+    round: Count
+    """Rounds committed so far: 0 for the seeded base."""
+    previous: DigestText | None
+    base: DigestText
+    outer_state: DigestText | None = None
+    step: DigestText | None = None
+    """The encoded outer step that leads from the base before to this base."""
+    contributions: dict[Name, Contribution] = Field(default_factory=dict)
+    left_out: dict[Name, Name] = Field(default_factory=dict)
+    closed_because: Name = ""
+    norm_history: Annotated[tuple[float, ...], Field(max_length=64)] = ()
+    bytes_up: dict[Name, Count] = Field(default_factory=dict)
+    bytes_down: dict[Name, Count] = Field(default_factory=dict)
+    seconds: Sum = 0.0
+    tokenizer: DigestText | None = None
+
+
+class RunFolder:
+    """Where one run keeps its records, below a federation's folder."""
+
+    def __init__(self, federation: Path, name: str) -> None:
+        self.federation = federation
+        self.root = federation / "runs" / name
+        self.objects = ObjectStore(federation / "objects")
+        self._records = self.root / "records"
+        self._evaluations = self.root / "evaluations.jsonl"
+
+    def create(self) -> None:
+        """Make the folders.
+
+        Raises:
+            StorageError: they cannot be written.
+        """
+        with storage_errors(self.root):
+            self._records.mkdir(parents=True, exist_ok=True)
+
+    def started(self) -> bool:
+        return (self._records / "000000.json").exists()
+
+    def commit(self, record: RoundRecord) -> Digest:
+        """Write a record. This is the instant at which its round has happened."""
+        data = canonical_json(record.model_dump(mode="json"))
+        write_atomic(self._records / f"{record.round:06d}.json", data)
+        return digest_bytes(data)
+
+    def records(self) -> list[tuple[Digest, RoundRecord]]:
+        """All records in order, checked as a chain.
+
+        Raises:
+            CheckpointError: one is altered, missing, or does not follow from the one before.
+        """
+        chain: list[tuple[Digest, RoundRecord]] = []
+        for number, path in enumerate(sorted(self._records.glob("[0-9]*.json"))):
+            digest, record = _read_record(path)
+            before = chain[-1][0] if chain else None
+            if record.round != number or record.previous != before:
+                raise CheckpointError(
+                    "does not follow from the record before it",
+                    where=path,
+                    remedy="restore the records from a copy",
+                )
+            chain.append((digest, record))
+        return chain
+
+    def append_evaluation(self, member: str, evaluation: Evaluation) -> None:
+        """Add one member's sums; a line torn by a crash is skipped when reading."""
+        line = canonical_json({"member": member, **evaluation.model_dump(mode="json")}) + b"\n"
+        with storage_errors(self._evaluations):
+            descriptor = os.open(self._evaluations, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+
+    def evaluations(self) -> Iterator[tuple[str, Evaluation]]:
+        """All sums that were measured, in order of arrival."""
+        if not self._evaluations.exists():
+            return
+        for line in self._evaluations.read_bytes().splitlines():
+            try:
+                value = parse_json(line)
+                member = value.pop("member")
+                yield member, Evaluation.model_validate(value)
+            except (DocumentError, ValidationError, AttributeError, KeyError):
+                continue
+
+    def write_summary(self, name: str, value: object) -> Path:
+        """Write a JSON file for people and scripts beside the records."""
+        path = self.root / name
+        write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
+        return path
+
+
+def _read_record(path: Path) -> tuple[Digest, RoundRecord]:
+    data = path.read_bytes()
+    try:
+        return digest_bytes(data), RoundRecord.model_validate(parse_json(data, where=path))
+    except ValidationError as error:
+        raise CheckpointError(
+            f"is not a round record: {describe(error)}", where=path, remedy="restore it from a copy"
+        ) from error
+    except DocumentError as error:
+        raise CheckpointError(
+            f"is not a round record: {error.message}", where=path, remedy="restore it from a copy"
+        ) from error
