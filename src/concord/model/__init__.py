@@ -1,1 +1,1 @@
-"""The network from the run document: build, load, save, generate."""
+"""The network: built from a shape or loaded from a folder, read and written as named tensors."""
