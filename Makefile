@@ -1,0 +1,70 @@
+# Concord: `make demo` and `make test` set themselves up; nothing but Python 3.11 and make is needed.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.concord-installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+CORPORA ?= ../shared/corpora
+
+.PHONY: help demo test check format lint types contracts sizes setup clean \
+        bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
+
+setup: $(STAMP)  ## make the virtual environment
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) (once; about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# One platform's torch first: the lock pins it, and the rest then needs no other.
+	@$(PIP) install $$(grep '^torch==' requirements.lock)
+	@$(PIP) install -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)  ## train a model of several nations' almanacs, compare, chat
+	@$(BIN)/concord demo --folder demo --force
+
+test: $(STAMP)  ## all tests, in random order, on two processes
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: format lint types contracts test  ## everything that must hold before a commit
+
+format: $(STAMP)
+	$(BIN)/ruff format --check .
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports --no-logo
+
+sizes: $(STAMP)  ## lines per file and per function, longest first
+	$(BIN)/python benchmarks/sizes.py
+
+bench-quality: $(STAMP)  ## six members of the real corpora, three seeds; long
+	$(BIN)/python benchmarks/quality.py --corpora $(CORPORA) --out docs/benchmarks
+
+bench-ablation: $(STAMP)  ## what matters and by how much; long
+	$(BIN)/python benchmarks/ablation.py --corpora $(CORPORA) --out docs/benchmarks
+
+bench-tokenizer: $(STAMP)  ## 8,000 merges from 19 MB of six members
+	$(BIN)/python benchmarks/tokenizer.py --corpora $(CORPORA)
+
+bench-update: $(STAMP)  ## codecs and merging: bytes and speed
+	$(BIN)/python benchmarks/update_codecs.py
+
+bench-throughput: $(STAMP)  ## local training beside a plain PyTorch loop
+	$(BIN)/python benchmarks/throughput.py
+
+bench-gpu: $(STAMP)  ## eight members, 30 to 60 M parameters; needs a GPU
+	$(BIN)/python benchmarks/quality.py --preset gpu --corpora $(CORPORA) --out docs/benchmarks
+
+clean:  ## remove what make made
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
