@@ -1,0 +1,329 @@
+"""The coordinator: calls rounds, screens and merges what comes, commits, and asks for measures.
+
+It holds no secret and sees no text; it never imports what reads text or trains. All of a round's
+decisions are `rounds.decide`; all of its arithmetic is `concord.update`; here is only the order
+in which things happen. A round is committed by one atomic write of its record, so that a
+coordinator killed at any instant goes on from the last committed round.
+"""
+
+from __future__ import annotations
+
+import math
+
+from concord.base.clock import Clock
+from concord.base.errors import FederationError, MessageRefused, QuorumLost, UpdateRefused
+from concord.charter.run import RunDocument
+from concord.charter.schedule import inner_steps
+from concord.federation.assembly import (
+    Arrival,
+    Assembly,
+    CurrentBase,
+    Departure,
+    Phase,
+    Tokenizer,
+    agreed_first_base,
+)
+from concord.federation.messages import (
+    Committed,
+    Evaluate,
+    Evaluation,
+    Finish,
+    FirstBase,
+    Grant,
+    Progress,
+    Refusal,
+    SendBase,
+    Train,
+    UpdateHeader,
+)
+from concord.federation.merging import OpenMerge, RunState
+from concord.federation.records import RunFolder
+from concord.federation.rounds import (
+    Action,
+    ClosingRule,
+    RoundState,
+    Standing,
+    call_round,
+    close_round,
+    decide,
+    record_standing,
+)
+from concord.federation.watcher import Watcher
+
+TICK_S = 0.5
+MAX_ATTEMPTS = 20
+EVALUATION_S = 600.0
+
+
+class Coordinator:
+    """Runs the rounds of one run document over an engine.
+
+    Args:
+        run: The run document.
+        folder: Where the run's records and objects are.
+        assembly: The members, on a started engine.
+        tokenizer: What the members are to use.
+        clock: Time, handed in.
+        watcher: Looks on.
+    """
+
+    def __init__(
+        self,
+        run: RunDocument,
+        folder: RunFolder,
+        assembly: Assembly,
+        *,
+        tokenizer: Tokenizer,
+        clock: Clock,
+        watcher: Watcher,
+    ) -> None:
+        self._run = run
+        self._folder = folder
+        self._assembly = assembly
+        self._engine = assembly.engine
+        self._tokenizer = tokenizer
+        self._clock = clock
+        self._watcher = watcher
+        self._rule = ClosingRule(
+            quorum=run.rounds.quorum,
+            grace_share=run.rounds.grace_share,
+            min_grace_s=run.rounds.min_grace_s,
+            stall_s=run.rounds.stall_s,
+        )
+
+    def run(self) -> None:
+        """Run all rounds that are not committed yet, then measure the final base.
+
+        Raises:
+            QuorumLost: too few members are left.
+            MemberFailed: a member cannot take part, found out before training began.
+            CheckpointError: records or objects were altered.
+        """
+        self._assembly.use_tokenizer(self._tokenizer)
+        state = self._resume() or self._found()
+        self._assembly.use_base(state.current)
+        self._assembly.patient = True
+        while state.committed < self._run.rounds.count:
+            self._wait_for_seats(state.committed)
+            self._round(state)
+            if self._due(state.committed):
+                self._ask_evaluation(state.current)
+        self._final_evaluation(state.current)
+        for member in self._assembly.seated:
+            self._engine.send(member, Finish())
+
+    # --- beginnings -------------------------------------------------------------------------
+
+    def _resume(self) -> RunState | None:
+        if not self._folder.started():
+            return None
+        return RunState.resume(self._run, self._folder)
+
+    def _found(self) -> RunState:
+        """Agree on the seeded first base, fetch it once, and commit it as record 0.
+
+        Every member builds the first base from the run document; the digest that more than half
+        of them found is the base, and its bytes are checked against it.
+        """
+        self._wait_until_ready()
+        digest = agreed_first_base(self._assembly.places)
+        if digest is None:
+            raise FederationError(
+                "members built different first bases from the same run document",
+                remedy="run the same versions of concord, torch and transformers everywhere",
+            )
+        giver = next(
+            member
+            for member, place in sorted(self._assembly.places.items())
+            if place.ready is not None and place.ready.first_base == digest
+        )
+        self._engine.send(giver, SendBase())
+        while True:
+            arrival = self._assembly.next(TICK_S)
+            if isinstance(arrival, Departure):
+                raise FederationError(f"left: {arrival.reason}", where=arrival.member)
+            if arrival is not None and isinstance(arrival.message, FirstBase):
+                break
+        assert arrival.frame.payload is not None  # noqa: S101 - the digest check below covers it
+        return RunState.found(
+            self._run, self._folder, arrival.frame.payload, digest, self._tokenizer.digest
+        )
+
+    def _wait_until_ready(self) -> None:
+        while waiting := self._assembly.in_phase(
+            Phase.AWAY, Phase.PREPARING, Phase.PREPARED, Phase.ENCODING
+        ):
+            self._take(self._assembly.next(TICK_S))
+            if gone := self._assembly.in_phase(Phase.GONE):
+                reason = self._assembly.places[gone[0]].reason
+                raise FederationError(f"cannot take part: {reason}", where=", ".join(waiting))
+
+    def _wait_for_seats(self, round_: int) -> None:
+        """Wait until a quorum is seated; with everybody on the way, wait for everybody."""
+        needed = self._rule.needed(len(self._run.member_ids))
+        called_s = self._clock.monotonic_s()
+        while len(self._assembly.seated) < len(self._run.member_ids):
+            coming = self._assembly.in_phase(
+                Phase.PREPARING, Phase.PREPARED, Phase.ENCODING, Phase.READY
+            )
+            seated = len(self._assembly.seated)
+            if seated >= needed and not (coming and round_ == 0):
+                return
+            possible = len(self._run.member_ids) - len(self._assembly.in_phase(Phase.GONE))
+            waited_s = self._clock.monotonic_s() - called_s
+            if possible < needed or waited_s > self._rule.stall_s:
+                raise QuorumLost(
+                    f"{seated} of {len(self._run.member_ids)} members are connected,"
+                    f" the quorum is {needed}",
+                    remedy="see why the others left, then `concord run --resume`",
+                )
+            self._take(self._assembly.next(TICK_S))
+
+    # --- one round --------------------------------------------------------------------------
+
+    def _round(self, state: RunState) -> None:
+        round_ = state.committed
+        for _ in range(MAX_ATTEMPTS):
+            merge = state.open_round(started_s=self._clock.monotonic_s())
+            closed = self._collect(state, merge)
+            if closed is not None:
+                self._commit(state, merge, closed[0], closed[1])
+                return
+            merge.discard()
+            self._wait_for_seats(round_)
+        raise QuorumLost(
+            f"round {round_} was called {MAX_ATTEMPTS} times without a quorum",
+            remedy="see why members fail, then `concord run --resume`",
+        )
+
+    def _collect(self, state: RunState, merge: OpenMerge) -> tuple[RoundState, str] | None:
+        """Call the round and take answers until it closes (state and reason) or is abandoned."""
+        round_, seated = state.committed, self._assembly.seated
+        steps = inner_steps(self._run.rounds, round_)
+        plan = Train(
+            run=self._run.digest, round=round_, base=state.current.digest, inner_steps=steps
+        )
+        answers = call_round(round_, self._run.member_ids, now_s=self._clock.monotonic_s())
+        for member in self._run.member_ids:
+            if member in seated:
+                self._engine.send(member, plan)
+            else:
+                reason = self._assembly.places[member].reason
+                answers = self._note(answers, member, Standing.LOST, reason)
+        self._watcher.round_called(round_, seated, steps)
+        while True:
+            now_s = self._clock.monotonic_s()
+            decision = decide(answers, self._rule, now_s=now_s)
+            if decision.action is Action.CLOSE:
+                return close_round(answers), decision.reason
+            if decision.action is Action.ABANDON:
+                self._watcher.abandoned(round_, decision.reason)
+                return None
+            wait_s = min(TICK_S, decision.ask_again_s - now_s)
+            arrival = self._assembly.next(max(0.0, wait_s if math.isfinite(wait_s) else TICK_S))
+            if isinstance(arrival, Departure):
+                self._watcher.member_left(arrival.member, arrival.reason)
+                answers = self._note(answers, arrival.member, Standing.LOST, arrival.reason)
+            elif arrival is not None:
+                answers = self._answer(answers, merge, arrival)
+
+    def _answer(self, answers: RoundState, merge: OpenMerge, arrival: Arrival) -> RoundState:
+        member, message = arrival.member, arrival.message
+        match message:
+            case Grant(round=round_) if round_ == answers.round:
+                return self._note(answers, member, Standing.TRAINING, "")
+            case Refusal(round=round_) if round_ == answers.round:
+                return self._note(answers, member, Standing.DECLINED, message.reason)
+            case UpdateHeader():
+                try:
+                    merge.accept(member, message, arrival.frame)
+                except UpdateRefused as error:
+                    arrival.frame.drop_payload()
+                    reason = f"{error.reason}: {error.message}"
+                    self._watcher.refused(member, message.round, reason)
+                    if message.round < answers.round:
+                        return answers  # late for an earlier round; this one is still open to it
+                    return self._note(answers, member, Standing.REFUSED, reason)
+                return self._note(answers, member, Standing.ACCEPTED, "")
+            case _:
+                self._take(arrival)
+        return answers
+
+    def _note(
+        self, answers: RoundState, member: str, standing: Standing, reason: str
+    ) -> RoundState:
+        now_s = self._clock.monotonic_s()
+        return record_standing(answers, member, standing, now_s=now_s, reason=reason[:200])
+
+    def _commit(
+        self, state: RunState, merge: OpenMerge, closed: RoundState, reason: str
+    ) -> None:
+        before = state.current.digest
+        traffic = {m: self._engine.traffic(m) for m in self._run.member_ids}
+        record = merge.commit(
+            left_out=closed.left_out,
+            closed_because=reason,
+            now_s=self._clock.monotonic_s(),
+            bytes_up={m: t.up_bytes for m, t in traffic.items()},
+            bytes_down={m: t.down_bytes for m, t in traffic.items()},
+        )
+        assert record.step is not None  # noqa: S101 - every committed round has one
+        message = Committed(
+            round=record.round,
+            base_before=before,
+            base=record.base,
+            payload_digest=record.step,
+            included={m: c.update for m, c in record.contributions.items()},
+        )
+        self._assembly.base = state.current
+        for member in self._assembly.seated:
+            self._engine.send(member, message, self._folder.objects.path(record.step))
+        self._watcher.committed(record)
+
+    # --- measures ---------------------------------------------------------------------------
+
+    def _due(self, committed: int) -> bool:
+        every = self._run.evaluation.every_rounds
+        return bool(every) and committed % every == 0 and committed < self._run.rounds.count
+
+    def _ask_evaluation(self, base: CurrentBase) -> None:
+        for member in self._assembly.seated:
+            self._engine.send(member, Evaluate(round=base.round, base=base.digest))
+
+    def _final_evaluation(self, base: CurrentBase) -> None:
+        """Ask everybody for the final base's sums, unless an earlier start already has them."""
+        self._watcher.stage("evaluation")
+        done = {m for m, e in self._folder.evaluations() if e.base == base.digest}
+        self._wait_for_seats(base.round)
+        waiting = set(self._assembly.seated) - done
+        for member in sorted(waiting):
+            self._engine.send(member, Evaluate(round=base.round, base=base.digest))
+        end_s = self._clock.monotonic_s() + EVALUATION_S
+        while waiting and self._clock.monotonic_s() < end_s:
+            arrival = self._assembly.next(TICK_S)
+            if isinstance(arrival, Departure):
+                waiting.discard(arrival.member)
+            elif arrival is not None:
+                self._take(arrival)
+                if isinstance(arrival.message, Evaluation) and arrival.message.base == base.digest:
+                    waiting.discard(arrival.member)
+
+    def _take(self, arrival: Arrival | Departure | None) -> None:
+        """Handle what may come at any time."""
+        if arrival is None:
+            return
+        if isinstance(arrival, Departure):
+            self._watcher.member_left(arrival.member, arrival.reason)
+            return
+        arrival.frame.drop_payload()
+        match arrival.message:
+            case Progress():
+                self._watcher.progress(arrival.member, arrival.message)
+            case Evaluation():
+                self._folder.append_evaluation(arrival.member, arrival.message)
+                self._watcher.evaluated(arrival.member, arrival.message)
+            case Grant() | Refusal() | UpdateHeader():
+                pass  # an answer to a round that is over
+            case other:
+                error = MessageRefused(f"{other.kind!r} was not asked for")
+                self._engine.disconnect(arrival.member, str(error))

@@ -1,0 +1,140 @@
+"""A federation on disk: the run documents, and one private folder per member.
+
+    atlas/
+      runs/<name>.toml
+      members/<id>/member.toml      where this member's text is; read by its own process only
+      members/<id>/private/         keys, cleaned text, shards, optimiser state; mode 0700
+      objects/, runs/<name>/        see `records`
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from concord.base.errors import DocumentError
+from concord.base.files import private_folder, storage_errors, write_atomic
+from concord.charter.run import Document, RunDocument, describe, load_run
+
+
+class MemberFile(Document):
+    """What a member decides for itself. Relative paths start at the member's folder."""
+
+    name: str = ""
+    text: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Files or folders of .txt, .jsonl, .parquet, plain, .gz or .zst."""
+    heldout: tuple[str, ...] = ()
+    """Text that is only measured on; without it a share of `text` is held out."""
+    text_key: str = "text"
+    facts: str | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class MemberFolder:
+    """One member's own folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.id = root.name
+
+    @property
+    def private(self) -> Path:
+        return self.root / "private"
+
+    def open_private(self, *parts: str) -> Path:
+        """A private folder, made if needed."""
+        folder = private_folder(self.private)
+        for part in parts:
+            folder = private_folder(folder / part)
+        return folder
+
+    def load(self) -> MemberFile:
+        """Read `member.toml`.
+
+        Raises:
+            DocumentError: it is missing, not TOML, or says something impossible.
+        """
+        path = self.root / "member.toml"
+        try:
+            return MemberFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise DocumentError(
+                f"cannot be read: {error.strerror}", where=path, remedy="`concord init` writes one"
+            ) from error
+        except ValidationError as error:
+            raise DocumentError(describe(error), where=path, remedy="correct the field") from error
+        except ValueError as error:
+            raise DocumentError(f"is not TOML: {error}", where=path) from error
+
+    def paths(self, texts: tuple[str, ...]) -> list[Path]:
+        """Paths of `member.toml`, taken from the member's folder."""
+        return [(self.root / text).resolve() for text in texts]
+
+    def write(self, *, name: str, text: tuple[str, ...], facts: str | None = None) -> None:
+        """Write a `member.toml` that names where the text is."""
+        private_folder(self.root)
+        lines = [
+            "# Read by this member's own process only; the text it names never leaves it.",
+            f"name = {_toml_string(name)}",
+            f"text = [{', '.join(_toml_string(path) for path in text)}]",
+        ]
+        if facts is not None:
+            lines.append(f"facts = {_toml_string(facts)}")
+        write_atomic(self.root / "member.toml", ("\n".join(lines) + "\n").encode())
+
+
+def _toml_string(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+class FederationFolder:
+    """The folder made by `concord init`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def member(self, member: str) -> MemberFolder:
+        return MemberFolder(self.root / "members" / member)
+
+    def run_path(self, name: str) -> Path:
+        return self.root / "runs" / f"{name}.toml"
+
+    def run_names(self) -> list[str]:
+        return sorted(path.stem for path in (self.root / "runs").glob("*.toml"))
+
+    def load_run(self, name: str | None) -> RunDocument:
+        """Read a run document; without a name, the only one there is.
+
+        Raises:
+            DocumentError: there is none, more than one, or it is faulty.
+        """
+        names = self.run_names()
+        if not names:
+            raise DocumentError(
+                "is not a federation: it holds no runs/<name>.toml",
+                where=self.root,
+                remedy="make one with `concord init`",
+            )
+        if name is None and len(names) > 1:
+            raise DocumentError(
+                f"holds several runs: {', '.join(names)}", where=self.root, remedy="name one: --run"
+            )
+        run = load_run(self.run_path(name or names[0]))
+        if run.name != (name or names[0]):
+            raise DocumentError(
+                f"says name = {run.name!r}; the file's name and the run's must be the same",
+                where=self.run_path(name or names[0]),
+            )
+        return run
+
+    def write_run(self, text: str, name: str) -> Path:
+        """Write a run document."""
+        path = self.run_path(name)
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text.encode())
+        return path
