@@ -10,6 +10,7 @@
     │   └── ShardsCorrupt
     ├── TokenizerError     (exit 3)  counts or a tokenizer file that cannot be used
     ├── ModelError         (exit 4)  a base of another architecture, a folder that is no model
+    │   └── TrainingDiverged         the loss is no longer a finite number
     ├── CheckpointError    (exit 5)  a saved state that is missing, torn or altered
     ├── UpdateError        (exit 6)  an update that cannot be encoded or decoded
     │   └── UpdateRefused            … and is therefore left out of its round, with a reason
@@ -111,6 +112,12 @@ class ModelError(ConcordError):
 
     code = "C300"
     exit_status = 4
+
+
+class TrainingDiverged(ModelError):
+    """Loss or gradient became NaN or infinite: the rate is too high for this network."""
+
+    code = "C301"
 
 
 class CheckpointError(ConcordError):

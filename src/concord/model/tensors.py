@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from concord.base.digest import Digest
 from concord.base.errors import ModelError
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
+from concord.model.sharding import copy_whole, gather
 
 Role = Literal["body", "embedding", "vector"]
 EMBEDDING_NAMES = frozenset({"embed_tokens", "wte", "wpe", "word_embeddings", "lm_head"})
@@ -68,10 +69,7 @@ def _arrays(model: nn.Module) -> Iterator[tuple[str, FloatArray]]:
 
 def to_array(tensor: Tensor) -> FloatArray:
     """A float32 copy of the whole tensor on the host, gathered if it is sharded."""
-    whole = tensor.detach()
-    gather = getattr(whole, "full_tensor", None)
-    if gather is not None:
-        whole = gather()
+    whole = gather(tensor.detach())
     return np.array(whole.float().cpu().numpy(), dtype=np.float32)
 
 
@@ -118,11 +116,4 @@ def _given_specs(tensors: TensorFile | Mapping[str, FloatArray]) -> Iterator[Ten
 
 def copy_array(target: Tensor, array: FloatArray) -> None:
     """Copy a whole array into a tensor in place, each process its own slice if it is sharded."""
-    source = torch.from_numpy(np.array(array, dtype=np.float32)).to(target.device)
-    placements = getattr(target, "placements", None)
-    if placements is not None:
-        from torch.distributed.tensor import DTensor, distribute_tensor
-
-        assert isinstance(target, DTensor)
-        source = distribute_tensor(source, target.device_mesh, placements, src_data_rank=None)
-    target.copy_(source)
+    copy_whole(target, torch.from_numpy(np.array(array, dtype=np.float32)))

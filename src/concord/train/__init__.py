@@ -1,1 +1,1 @@
-"""The inner loop, its optimisers, and what a model is measured by."""
+"""What a member does between two rounds: the inner loop, its state, and measuring the result."""
