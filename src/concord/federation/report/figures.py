@@ -16,6 +16,7 @@ from concord.federation.report.parts import (
     ALONE,
     POOLED,
     SHARED,
+    SOVEREIGN,
     Evidence,
     FactCounts,
     Label,
@@ -49,6 +50,9 @@ class MemberFigures(Document):
     pooled_bpb: float | None
     alone_bpb: float | None
     sovereign_bpb: float | None
+    shared_against_alone: float | None
+    """Ratios of the above: below 1, the member gained on its own text."""
+    sovereign_against_alone: float | None
     alone_world_bpb: float | None
     """Its alone model on everyone's text."""
     rounds_joined: Count
@@ -56,8 +60,9 @@ class MemberFigures(Document):
     bytes_up: Count
     bytes_down: Count
     bytes_up_per_parameter_round: float | None
-    """Sent for updates, per parameter and round joined."""
+    """All it sent in rounds, per parameter and round joined."""
     bytes_down_per_parameter_round: float | None
+    """All it received in rounds, per parameter and round of the run."""
 
 
 class Worst(Document):
@@ -145,7 +150,7 @@ def derive_figures(evidence: Evidence) -> Figures:
     models = _model_figures(evidence.matrix, ids)
     pooled_mean = models[POOLED].mean_bpb if POOLED in models else None
     world = _mean_or_none(figure.alone_world_bpb for figure in members.values())
-    kinds = evidence.tokenizer
+    learned = evidence.tokenizer
     return Figures(
         models=models,
         members=members,
@@ -154,17 +159,13 @@ def derive_figures(evidence: Evidence) -> Figures:
         alone_world_ratio_to_pooled=_ratio(world, pooled_mean),
         sovereign_own_mean_bpb=_mean_or_none(figure.sovereign_bpb for figure in members.values()),
         worst_shared=_worst({m: f.shared_bpb for m, f in members.items()}),
-        worst_against_alone=_worst(
-            {m: _ratio(f.shared_bpb, f.alone_bpb) for m, f in members.items()}
-        ),
-        worst_sovereign=_worst(
-            {m: _ratio(f.sovereign_bpb, f.alone_bpb) for m, f in members.items()}
-        ),
+        worst_against_alone=_worst({m: f.shared_against_alone for m, f in members.items()}),
+        worst_sovereign=_worst({m: f.sovereign_against_alone for m, f in members.items()}),
         facts=_fact_figures(evidence.facts or {}),
         cost=_cost_figures(evidence, members),
         time=_time_figures(evidence),
-        tokenizer=_tokenizer_figures(kinds.parallel) if kinds is not None else None,
-        ordinary_tokenizer=_tokenizer_figures(kinds.ordinary) if kinds is not None else None,
+        tokenizer=_tokenizer_figures(learned.parallel) if learned is not None else None,
+        ordinary_tokenizer=_tokenizer_figures(learned.ordinary) if learned is not None else None,
         tokens_equal=_tokens_equal(evidence),
     )
 
@@ -215,27 +216,29 @@ def _member_figures(evidence: Evidence, member: str) -> MemberFigures:
             (SHARED, SHARED),
             (POOLED, POOLED),
             (ALONE, alone(member)),
-            ("sovereign", sovereign(member)),
+            (SOVEREIGN, sovereign(member)),
         )
         if member in (row := matrix.get(model, {}))
     }
     joined = sum(member in part.participants for part in rounds)
     up = sum(part.bytes_up.get(member, 0) for part in rounds)
     down = sum(part.bytes_down.get(member, 0) for part in rounds)
-    parameter_rounds = evidence.card.parameters * joined
+    parameters = evidence.card.parameters
     everyone = [other.id for other in evidence.members]
     return MemberFigures(
         shared_bpb=own.get(SHARED),
         pooled_bpb=own.get(POOLED),
         alone_bpb=own.get(ALONE),
-        sovereign_bpb=own.get("sovereign"),
+        sovereign_bpb=own.get(SOVEREIGN),
+        shared_against_alone=_ratio(own.get(SHARED), own.get(ALONE)),
+        sovereign_against_alone=_ratio(own.get(SOVEREIGN), own.get(ALONE)),
         alone_world_bpb=mean_bits_per_byte(matrix.get(alone(member), {}), everyone),
         rounds_joined=joined,
         rounds_missed=len(rounds) - joined,
         bytes_up=up,
         bytes_down=down,
-        bytes_up_per_parameter_round=up / parameter_rounds if parameter_rounds else None,
-        bytes_down_per_parameter_round=down / parameter_rounds if parameter_rounds else None,
+        bytes_up_per_parameter_round=_ratio(up, parameters * joined),
+        bytes_down_per_parameter_round=_ratio(down, parameters * len(rounds)),
     )
 
 
@@ -258,14 +261,16 @@ def _cost_figures(evidence: Evidence, members: Mapping[str, MemberFigures]) -> C
     up = sum(figure.bytes_up for figure in members.values())
     down = sum(figure.bytes_down for figure in members.values())
     joined = sum(figure.rounds_joined for figure in members.values())
-    parameter_rounds = evidence.card.parameters * joined
+    parameters = evidence.card.parameters
     tokenizer = evidence.tokenizer
     return CostFigures(
         bytes_up=up,
         bytes_down=down,
-        bytes_up_per_parameter_round=up / parameter_rounds if parameter_rounds else None,
-        bytes_down_per_parameter_round=down / parameter_rounds if parameter_rounds else None,
-        fp32_ratio_up=FP32_BYTES * parameter_rounds / up if up and parameter_rounds else None,
+        bytes_up_per_parameter_round=_ratio(up, parameters * joined),
+        bytes_down_per_parameter_round=_ratio(
+            down, parameters * len(evidence.rounds) * len(members)
+        ),
+        fp32_ratio_up=_ratio(FP32_BYTES * parameters * joined, up),
         tokenizer_bytes_up=sum(tokenizer.bytes_up.values()) if tokenizer is not None else 0,
         tokenizer_bytes_down=sum(tokenizer.bytes_down.values()) if tokenizer is not None else 0,
     )

@@ -81,7 +81,10 @@ class ReportMember(Document):
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        check_identifier(self.id)
+        try:
+            check_identifier(self.id)
+        except DocumentError as error:
+            raise ValueError(str(error)) from error
         return self
 
 
