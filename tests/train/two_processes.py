@@ -1,0 +1,62 @@
+"""Run by `torchrun` in two processes: train, cross a checkpoint, measure, and write what came out.
+
+usage: two_processes.py FOLDER
+
+Muon for the matrices, AdamW for the rest: both optimisers are met.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from trainlab import END, TINY, batches
+
+from concord.charter.run import InnerSpec
+from concord.model.build import build_model
+from concord.model.tensors import save_tensors
+from concord.train.checkpoint import load_checkpoint, save_checkpoint
+from concord.train.distributed import broadcast_bytes, default_device, joined_ranks, shard_model
+from concord.train.evaluate import heldout_sums
+from concord.train.loop import LocalTrainer
+
+torch.set_num_threads(1)
+
+
+def main(folder):
+    device = default_device()
+    inner = InnerSpec(optimizer="muon", precision="fp32", warmup_steps=2)
+    with joined_ranks(device) as ranks:
+
+        def trainer(seed):
+            model = shard_model(build_model(TINY, seed=seed), device=device, ranks=ranks)
+            return LocalTrainer(model, inner, total_steps=20, device=device, ranks=ranks)
+
+        first = trainer(0)
+        stats = first.run(batches, first_step=0, count=3)
+        save_checkpoint(folder / "state", first, step=3)
+        told = broadcast_bytes(b"go on" if ranks.is_leader else None, device=device, ranks=ranks)
+        second = trainer(1)
+        load_checkpoint(folder / "state", second)
+        later = second.run(batches, first_step=3, count=3)
+        sums = heldout_sums(
+            second.model,
+            ["some text", "more of it"],
+            lambda text: [1 + byte % 63 for byte in text.encode()],
+            start_id=END,
+            context=32,
+        )
+        save_tensors(folder / f"weights-{ranks.index}.safetensors", second.model)
+        result = {
+            "ranks": ranks.count,
+            "told": told.decode(),
+            "losses": stats.losses + later.losses,
+            "norms": stats.gradient_norms + later.gradient_norms,
+            "tokens": stats.tokens + later.tokens,
+            "nats": sums.nats,
+        }
+        (folder / f"result-{ranks.index}.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
