@@ -27,6 +27,7 @@ from concord.model.tensors import parameter_count
 from concord.train.goldfish import PUBLIC_KEY, kept_targets
 from concord.train.loss import cross_entropy
 from concord.train.optimizers import InnerOptimizer
+from concord.train.precision import gains_from_bfloat16
 from concord.train.ranks import ONE_PROCESS, Ranks
 
 Batches = Callable[[int], NDArray[np.int64]]
@@ -99,6 +100,7 @@ class LocalTrainer:
         self.inner = inner
         self.total_steps = total_steps
         self.optimizer = InnerOptimizer(model, inner)
+        self._bfloat16 = inner.precision == "bf16" and gains_from_bfloat16(self.device)
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._parameter_count = parameter_count(model)
         self._end_id = end_id
@@ -165,9 +167,7 @@ class LocalTrainer:
         tokens = torch.from_numpy(rows).to(self.device, non_blocking=True)
         weights = torch.from_numpy(weights_of_rows).to(self.device, non_blocking=True)
         self.optimizer.zero_grad()
-        with torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.inner.precision == "bf16"
-        ):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             logits = self.model(input_ids=tokens[:, :-1], use_cache=False).logits
         loss, entropy = cross_entropy(
             logits.flatten(0, 1),

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from concord.model.sharding import gather, is_sharded, slice_like
+from concord.train.precision import gains_from_bfloat16
 
 A, B, C = 3.4445, -4.7750, 2.0315
 ITERATIONS = 5
@@ -48,8 +49,7 @@ def orthogonalise(stack: Tensor) -> Tensor:
 class StackedMuon(torch.optim.Muon):
     """`torch.optim.Muon` (Nesterov, original scaling) in fewer, larger multiplications.
 
-    Args:
-        low_precision: Orthogonalise in bfloat16, as `torch` does; otherwise in float32.
+    As there, matrices are orthogonalised in bfloat16, unless the device only emulates it.
 
     Sharded matrices are gathered, orthogonalised on every process and sliced again: the result is
     that of one process, at the cost of one gather per matrix and step.
@@ -62,10 +62,8 @@ class StackedMuon(torch.optim.Muon):
         lr: float,
         weight_decay: float,
         momentum: float,
-        low_precision: bool,
     ) -> None:
         super().__init__(params, lr=lr, weight_decay=weight_decay, momentum=momentum)
-        self.precision = torch.bfloat16 if low_precision else torch.float32
         for parameter in self.param_groups[0]["params"]:
             self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
@@ -95,7 +93,9 @@ class StackedMuon(torch.optim.Muon):
         return None
 
     def _directions(self, updates: list[Tensor]) -> list[Tensor]:
-        stack = torch.stack([gather(update).to(self.precision) for update in updates])
+        fast = gains_from_bfloat16(updates[0].device)
+        dtype = torch.bfloat16 if fast else torch.float32
+        stack = torch.stack([gather(update).to(dtype) for update in updates])
         whole = orthogonalise(stack).float().unbind()
         if not is_sharded(updates[0]):
             return list(whole)

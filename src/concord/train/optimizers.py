@@ -142,7 +142,6 @@ def _muon(body: dict[str, nn.Parameter], inner: InnerSpec) -> StackedMuon:
         lr=inner.matrix_lr,
         weight_decay=inner.weight_decay,
         momentum=inner.momentum,
-        low_precision=inner.precision == "bf16",
     )
 
 

@@ -17,6 +17,7 @@ from concord.base.tensors import FloatArray, TensorSpec
 from concord.train.optimizers import STATE_KINDS, InnerOptimizer
 
 SECOND_MOMENT = "second_moment/"
+SECOND_MOMENT_ROWS = "second_moment_rows/"
 
 
 class StateView(Protocol):
@@ -55,6 +56,44 @@ class WholeTensors:
         }
 
 
+@dataclass(frozen=True)
+class RowMeans:
+    """The second moment travels as its mean over each row: one number per row of a matrix.
+
+    A row of an embedding is one token; what members have to agree on is which tokens are frequent.
+    Costs 1 / width of the whole tensor.
+    """
+
+    def specs(self, state: Sequence[TensorSpec]) -> list[TensorSpec]:
+        return sorted(
+            TensorSpec(SECOND_MOMENT_ROWS + spec.name.removeprefix(SECOND_MOMENT), spec.shape[:1])
+            for spec in state
+            if spec.name.startswith(SECOND_MOMENT)
+        )
+
+    def pack(self, state: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        return {
+            SECOND_MOMENT_ROWS + name.removeprefix(SECOND_MOMENT): _row_means(array)
+            for name, array in state.items()
+            if name.startswith(SECOND_MOMENT)
+        }
+
+    def unpack(
+        self, mean: Mapping[str, FloatArray], own: Mapping[str, FloatArray]
+    ) -> dict[str, FloatArray]:
+        state = {}
+        for name, mean_R in mean.items():
+            source = SECOND_MOMENT + name.removeprefix(SECOND_MOMENT_ROWS)
+            rows = mean_R.reshape(mean_R.shape + (1,) * (own[source].ndim - 1))
+            state[source] = positive_or_own(np.broadcast_to(rows, own[source].shape), own[source])
+        return state
+
+
+def _row_means(array: FloatArray) -> FloatArray:
+    """[R, …] -> [R]; a vector is its own rows."""
+    return array if array.ndim < 2 else array.reshape(len(array), -1).mean(1, dtype=np.float32)
+
+
 def positive_or_own(mean: FloatArray, own: FloatArray) -> FloatArray:
     """Keep one's own second moment where a codec rounded it to zero: a step divides by its root."""
     return np.where(mean > 0, mean, own)
@@ -64,6 +103,7 @@ VIEWS: Mapping[str, StateView] = {
     "local": WholeTensors(()),
     "averaged": WholeTensors(tuple(STATE_KINDS)),
     "second_moment": WholeTensors(("second_moment",)),
+    "second_moment_rows": RowMeans(),
 }
 
 
