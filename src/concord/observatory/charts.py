@@ -125,17 +125,18 @@ def scale(axis: Axis, labels: Sequence[tuple[float, str]]) -> Markup:
     return Markup("").join([*parts, Markup("</svg>")])
 
 
-def bar(style: str, value: float, *, most: float, least_shown: float | None = None) -> Markup:
-    """One bar from zero; `least_shown` and `value` may span a range instead."""
+def bar(style: str, value: float, *, most: float, reference: float | None = None) -> Markup:
+    """One bar from zero, on a track that ends at `most`, with a line across at `reference`."""
     axis = Axis(0.0, most)
-    start = 0.0 if least_shown is None else axis.at(least_shown)
-    return _svg(
-        '<svg class="bar" aria-hidden="true"><rect class="track" width="100%" height="100%"/>'
-        '<rect class="{}" x="{}%" width="{}%" height="100%"/></svg>',
-        style,
-        start,
-        max(0.0, axis.at(value) - start),
-    )
+    parts = [
+        Markup('<svg class="bar" aria-hidden="true">'),
+        Markup('<rect class="track" width="100%" height="100%"/>'),
+        _svg('<rect class="{}" width="{}%" height="100%"/>', style, axis.at(value)),
+    ]
+    if reference is not None:
+        at = axis.at(reference)
+        parts.append(_svg('<line class="reference" x1="{0}%" x2="{0}%" y2="100%"/>', at))
+    return Markup("").join([*parts, Markup("</svg>")])
 
 
 def presence(absent: Sequence[int], *, rounds: int) -> Markup:

@@ -20,6 +20,11 @@ class Headline:
     limits: str
 
 
+def title(report: RunReport) -> str:
+    """Who trained what, in four words."""
+    return f"{words.counted(len(report.evidence.members), 'member')}, one shared model"
+
+
 def lead(report: RunReport) -> str:
     """What happened, in one sentence."""
     evidence, time = report.evidence, report.figures.time
@@ -54,9 +59,9 @@ def _against_pooled(report: RunReport) -> Headline | None:
     if shared is None or shared.ratio_to_pooled is None or POOLED not in report.figures.models:
         return None
     equal = {
-        True: "Both saw equally many tokens",
-        False: "Beware: the two did NOT see equally many tokens",
-        None: "Whether both saw equally many tokens is not recorded",
+        True: "The models compared saw equally many tokens",
+        False: "Beware: the models compared did NOT see equally many tokens",
+        None: "Whether the models saw equally many tokens is not recorded",
     }[report.figures.tokens_equal]
     seeds = words.counted(len(report.evidence.card.seeds), "seed").lower()
     return Headline(
@@ -147,7 +152,7 @@ def _worst_against_alone(worst: Worst, ours: str, theirs: str) -> Headline:
         figure=words.inert(worst.member),
         name="the worst member",
         means=f"On its own text {ours} needs {words.more_bits(worst.value)} {theirs}.",
-        limits="Every other member fares better; it is named so that a good mean hides no one.",
+        limits="No other member fares worse; it is named so that a good mean hides no one.",
     )
 
 

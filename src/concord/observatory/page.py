@@ -1,6 +1,6 @@
 """`report.html`: the report as one file that needs no network and no script.
 
-What is shown is decided in `views`, drawn by `charts`, laid out by the templates. Every string is
+What is shown is decided in the views, drawn by `charts`, laid out by the templates. Every string is
 made inert and escaped on its way into the page, whatever part of the report it comes from.
 """
 
@@ -15,8 +15,8 @@ from markupsafe import Markup
 
 from concord.base.files import write_atomic
 from concord.federation.report import RunReport
-from concord.observatory import rows, views, words
-from concord.observatory.headlines import headlines, lead
+from concord.observatory import cost_views, curve_views, gain_views, rows, words
+from concord.observatory.headlines import headlines, lead, title
 
 
 def render_html(report: RunReport) -> str:
@@ -25,16 +25,17 @@ def render_html(report: RunReport) -> str:
         "report": report,
         "evidence": report.evidence,
         "figures": report.figures,
+        "title": title(report),
         "lead": lead(report),
         "headlines": headlines(report),
-        "world": views.world_view(report),
-        "members": views.member_view(report),
-        "matrix": views.matrix_view(report),
-        "curves": views.curve_view(report),
-        "facts": views.fact_view(report),
-        "traffic": views.traffic_view(report),
-        "tokenizer": views.tokenizer_view(report),
-        "rounds": views.round_view(report),
+        "world": gain_views.world_view(report),
+        "members": gain_views.member_view(report),
+        "matrix": gain_views.matrix_view(report),
+        "curves": curve_views.curve_view(report),
+        "facts": gain_views.fact_view(report),
+        "traffic": cost_views.traffic_view(report),
+        "tokenizer": cost_views.tokenizer_view(report),
+        "rounds": cost_views.round_view(report),
         "texts": [member for member in report.evidence.members if member.text is not None],
         "arms": rows.model_order(report.evidence.arms),
     }

@@ -16,15 +16,17 @@ from concord.observatory import words
 from concord.observatory.headlines import headlines, lead
 from concord.observatory.rows import left_out_summary, model_order, tokens_by_arm
 
-MATRIX_TEXTS = 12
-"""Columns of the matrix that fit 80 characters."""
+MODEL_WIDTH = 16
+"""Characters for a model's name in the matrix: beside it, twelve texts fit 80 columns."""
 LEFT_OUT_LINES = 8
 
 
 def print_report(console: Console, report: RunReport) -> None:
     """Write the report to a terminal; parts that were not measured are left out."""
     console.print()
-    console.print(Text.assemble((report.evidence.card.name, "bold"), f": {lead(report)}"))
+    console.print(
+        Text.assemble((words.inert(report.evidence.card.name), "bold"), f": {lead(report)}")
+    )
     first = Table.grid(padding=(0, 2, 0, 0))
     first.add_column(justify="right", no_wrap=True, max_width=18, style="bold")
     first.add_column()
@@ -33,7 +35,7 @@ def print_report(console: Console, report: RunReport) -> None:
         first.add_row(Text(headline.figure), said)
     if first.row_count:
         console.print(Padding(first, (1, 0, 0, 0)))
-    for title, table in _tables(report):
+    for title, table in _tables(report, width=console.width):
         console.print()
         console.print(Text(title, style="bold"))
         console.print(table)
@@ -42,12 +44,12 @@ def print_report(console: Console, report: RunReport) -> None:
         console.print(Text(line, style="dim"))
 
 
-def _tables(report: RunReport) -> Iterator[tuple[str, Table]]:
+def _tables(report: RunReport, *, width: int) -> Iterator[tuple[str, Table]]:
     if report.evidence.matrix:
         compared = report.figures.alone_own_mean_bpb is not None
         what = "Who gained what, in bits per byte" if compared else "Bits per byte"
         yield f"{what} (fewer is better)", _members(report)
-    if len(report.evidence.matrix) > 1 and len(report.evidence.members) <= MATRIX_TEXTS:
+    if len(report.evidence.matrix) > 1 and _matrix_width(report) <= width:
         yield "Each model (row) on each member's text (column, by number)", _matrix(report)
     if report.figures.facts:
         choices = report.evidence.fact_choices
@@ -106,8 +108,10 @@ def _members(report: RunReport) -> Table:
 
 def _matrix(report: RunReport) -> Table:
     matrix, members = report.evidence.matrix, report.evidence.members
-    table = _table("model", *(str(place) for place in range(1, len(members) + 1)), left=1)
-    table.columns[0].max_width = 16
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("model", overflow="ellipsis", no_wrap=True, max_width=MODEL_WIDTH)
+    for place in range(1, len(members) + 1):
+        table.add_column(str(place), justify="right", no_wrap=True, min_width=4)
     for model in model_order(matrix):
         row = matrix[model]
         if model.startswith(f"{SOVEREIGN}/") and len(row) < len(members):
@@ -115,6 +119,10 @@ def _matrix(report: RunReport) -> Table:
         cells = (row[m.id].bits_per_byte if m.id in row else None for m in members)
         table.add_row(_name(model), *map(_two_digits, cells))
     return table
+
+
+def _matrix_width(report: RunReport) -> int:
+    return MODEL_WIDTH + 5 * len(report.evidence.members)
 
 
 def _facts(report: RunReport) -> Table:

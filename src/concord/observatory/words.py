@@ -37,13 +37,13 @@ def share(value: float | None, *, digits: int = 0) -> str:
     return ABSENT if value is None else f"{100 * value:.{digits}f}{THIN}%"
 
 
-def change(value: float | None) -> str:
+def change(value: float | None, *, digits: int = 1) -> str:
     """A ratio as a signed change: 1.021 is +2.1 %."""
     if value is None:
         return ABSENT
-    per_cent = round(100 * (value - 1), 1)
+    per_cent = round(100 * (value - 1), digits)
     sign = "+" if per_cent > 0 else MINUS if per_cent < 0 else "±"
-    return f"{sign}{abs(per_cent):.1f}{THIN}%"
+    return f"{sign}{abs(per_cent):.{digits}f}{THIN}%"
 
 
 def more_bits(value: float) -> str:
@@ -86,7 +86,7 @@ def small(value: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as people say them."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f}{THIN}s"
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
