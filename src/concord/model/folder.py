@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging as transformers_logging
 
 from concord.base.canonical import parse_json
 from concord.base.errors import DocumentError, ModelError, StorageError
@@ -147,14 +148,15 @@ def _load_weights(path: Path) -> PreTrainedModel:
             remedy="save the model again with save_pretrained",
         )
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=torch.float32,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        with _no_progress_bars():
+            model, report = AutoModelForCausalLM.from_pretrained(
+                path,
+                dtype=torch.float32,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"weights cannot be loaded ({type(error).__name__}: {str(error)[:200]})",
@@ -195,9 +197,22 @@ def save_folder(path: Path, model: PreTrainedModel, tokenizer_files: Mapping[str
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """The terminal is the command's, which draws bars of its own."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
 def _write_weights(folder: Path, model: PreTrainedModel) -> None:
     try:
-        model.save_pretrained(folder)
+        with _no_progress_bars():
+            model.save_pretrained(folder)
     except SafetensorError as error:
         raise StorageError(
             f"weights cannot be written: {str(error)[:200]}",

@@ -17,7 +17,7 @@ from concord.base.tensors import FloatArray, TensorSpec
 from concord.train.optimizers import STATE_KINDS, InnerOptimizer
 
 SECOND_MOMENT = "second_moment/"
-SECOND_MOMENT_ROWS = "second_moment_rows/"
+SECOND_MOMENT_ROWS = "second_moment/rows/"
 
 
 class StateView(Protocol):
