@@ -47,6 +47,7 @@ class MemberRow:
 class MemberView:
     """Who gained what."""
 
+    title: str
     rows: tuple[MemberRow, ...]
     columns: tuple[tuple[str, str, str], ...]
     """Of each column: style, title, field of the figures."""
@@ -123,6 +124,7 @@ def member_view(report: RunReport) -> MemberView | None:
     worst = report.figures.worst_sovereign or report.figures.worst_against_alone
     change = "sovereign_against_alone" if at_home else "shared_against_alone"
     return MemberView(
+        title="Who gained what" if values else "Each member's text",
         rows=tuple(
             MemberRow(
                 member,
