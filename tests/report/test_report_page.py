@@ -132,10 +132,11 @@ def test_hostile_words_appear_as_words():
     assert "<U+202E>gnp<U+2066><U+001B>[2J" in shown
 
 
-def test_hostile_words_survive_the_way_through_report_json(tmp_path):
+@pytest.mark.parametrize("make", [sample_report, small_report, hostile_report])
+def test_a_report_read_from_disk_gives_the_same_page(tmp_path, make):
     path = tmp_path / "report.json"
-    write_report(hostile_report(), path)
-    assert render_html(load_report(path)) == render_html(hostile_report())
+    write_report(make(), path)
+    assert render_html(load_report(path)) == render_html(make())
 
 
 def test_sections_stand_in_the_order_people_ask(page):
@@ -161,6 +162,15 @@ def test_parts_that_were_not_measured_are_not_shown():
     bare = Page(render_html(bare_report()))
     assert {a["id"] for a in bare.all("section")} == {"happened", "run", "limits"}
     assert "no round was committed" in bare.words
+
+
+def test_builds_at_home_that_were_measured_on_every_text_get_rows_of_their_own():
+    evidence = sample_evidence()
+    home = {**evidence.matrix["shared"], **evidence.matrix["sovereign/kenya"]}
+    matrix = {**evidence.matrix, "sovereign/kenya": home}
+    html = render_html(build_report(evidence.model_copy(update={"matrix": matrix})))
+    assert "<bdi>sovereign/kenya</bdi>" in html
+    assert "<bdi>sovereign/greece</bdi>" not in html
 
 
 def test_headline_figures_and_the_worst_member_come_first(page):

@@ -150,7 +150,7 @@ def matrix_view(report: RunReport) -> tuple[MatrixRow, ...]:
     values: dict[str, dict[str, float]] = {
         model: {text: sums.bits_per_byte for text, sums in matrix[model].items()}
         for model in model_order(matrix)
-        if not model.startswith(f"{SOVEREIGN}/")
+        if not model.startswith(f"{SOVEREIGN}/") or len(matrix[model]) == len(texts) > 1
     }
     at_home = {
         text: matrix[f"{SOVEREIGN}/{text}"][text].bits_per_byte
@@ -169,7 +169,7 @@ def matrix_view(report: RunReport) -> tuple[MatrixRow, ...]:
                 Cell(
                     row.get(text),
                     charts.heat_step(row[text], best[text]) if text in row else 0,
-                    model in {"at home", f"{ALONE}/{text}"},
+                    model in {"at home", f"{ALONE}/{text}", f"{SOVEREIGN}/{text}"},
                 )
                 for text in texts
             ),

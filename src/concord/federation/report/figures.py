@@ -164,8 +164,8 @@ def derive_figures(evidence: Evidence) -> Figures:
         facts=_fact_figures(evidence.facts or {}),
         cost=_cost_figures(evidence, members),
         time=_time_figures(evidence),
-        tokenizer=_tokenizer_figures(learned.parallel) if learned is not None else None,
-        ordinary_tokenizer=_tokenizer_figures(learned.ordinary) if learned is not None else None,
+        tokenizer=tokenizer_figures(learned.parallel) if learned is not None else None,
+        ordinary_tokenizer=tokenizer_figures(learned.ordinary) if learned is not None else None,
         tokens_equal=_tokens_equal(evidence),
     )
 
@@ -297,7 +297,7 @@ def _time_figures(evidence: Evidence) -> TimeFigures:
     )
 
 
-def _tokenizer_figures(counts: Mapping[str, ParallelCount]) -> TokenizerFigures | None:
+def tokenizer_figures(counts: Mapping[str, ParallelCount]) -> TokenizerFigures | None:
     if not counts:
         return None
     tokens = {language: count.tokens for language, count in counts.items()}

@@ -186,7 +186,7 @@ class RunCard(Document):
     wall_s: Sum
     """From start to the last evaluation, comparisons excluded."""
     phases: dict[Label, Sum] = Field(default_factory=dict)
-    """Seconds by phase, in order."""
+    """Seconds by phase."""
     versions: dict[Label, Label] = Field(default_factory=dict)
     machine: dict[Label, Label] = Field(default_factory=dict)
 
