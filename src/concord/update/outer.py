@@ -91,7 +91,8 @@ def _adam(
     steps = int(state.get("steps", np.zeros((), np.float32))) + 1
     unbiased1 = first / np.float32(1 - _power(rule.beta1, steps))
     unbiased2 = second / np.float32(1 - _power(rule.beta2, steps))
-    step = unbiased1 / (np.sqrt(unbiased2) + np.float32(rule.epsilon)) * rate
+    divisor = np.sqrt(unbiased2).astype(np.float32, copy=False) + np.float32(rule.epsilon)
+    step = unbiased1 / divisor * rate
     new_state = {"first_moment": first, "second_moment": second}
     return step, {**new_state, "steps": np.full((), steps, np.float32)}
 

@@ -64,7 +64,7 @@ class UpdateIdentity:
         check_digest(self.base, where="base")
         if self.member is not None:
             check_identifier(self.member, where="member")
-        if not 0 <= self.round <= MAX_ROUND:
+        if isinstance(self.round, bool) or not 0 <= self.round <= MAX_ROUND:
             raise DocumentError("is not a round", where="round")
 
 
@@ -287,7 +287,7 @@ def _mapped(path: Path) -> memoryview:
     try:
         if path.stat().st_size == 0:
             return memoryview(b"")
-        return memoryview(np.memmap(path, np.uint8, mode="r"))
+        return memoryview(np.memmap(path, np.uint8, mode="r").data)
     except OSError as error:
         raise UpdateError(f"cannot be read: {error.strerror}", where=path) from error
 

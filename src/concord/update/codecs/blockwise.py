@@ -230,8 +230,8 @@ def _pack(codes: Codes, bits: int) -> bytes:
 def _split_nibbles(part: NDArray[np.uint8], *, signed: bool) -> Codes:
     """Two codes per byte, low nibble first, sign-extended if signed."""
     pairs = part.astype("<u2")
-    pairs = (pairs | (pairs << 4)) & 0x0F0F
-    codes = pairs.view(np.uint8)
+    pairs = ((pairs | (pairs << 4)) & 0x0F0F).astype("<u2", copy=False)
+    codes: NDArray[np.uint8] = pairs.view(np.uint8)
     if signed:
         codes = (codes ^ np.uint8(8)) - np.uint8(8)
     return codes
