@@ -1,0 +1,184 @@
+"""A member's text made ready: cleaned, distinct documents in two private files, and a summary.
+
+    <folder>/train.jsonl.zst      documents to train on, a JSON object a line: id, lang, text
+    <folder>/heldout.jsonl.zst    documents to measure on
+    <folder>/summary.json         what was read, from which files; written last
+
+The folder is readable by its owner only. A preparation that is interrupted leaves either the
+earlier state or none; one that is repeated with the same files and options is not done again.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import zstandard
+
+from concord.base.canonical import canonical_json, parse_json
+from concord.base.digest import Digest, digest_json
+from concord.base.errors import ConcordError, CorpusNotFound
+from concord.base.files import atomic_file, private_folder, storage_errors, write_atomic
+from concord.data.corpus import Corpus
+from concord.data.documents import Document
+from concord.data.duplicates import NEAR_THRESHOLD
+from concord.data.readers import OnProgress, read_documents
+from concord.data.sources import SourceFile
+from concord.data.split import HeldoutSplit
+from concord.data.summary import Part, Tally, TextSummary
+
+__all__ = ["OnProgress", "TextSummary", "check_text", "prepare_text", "read_prepared"]
+
+VERSION = 1
+"""Of cleaning, of deduplication and of the files; another version prepares anew."""
+_MODE = 0o600
+_PARTS: tuple[Part, ...] = ("train", "heldout")
+
+
+def prepare_text(
+    paths: Iterable[Path],
+    folder: Path,
+    *,
+    key: bytes,
+    heldout_share: float,
+    heldout_paths: Iterable[Path] | None = None,
+    text_key: str = "text",
+    near_threshold: float = NEAR_THRESHOLD,
+    on_progress: OnProgress | None = None,
+) -> TextSummary:
+    """Clean the documents of files and folders and write them to the private `folder`.
+
+    Args:
+        key: The member's secret, 16 to 64 bytes, on which the held-out split depends.
+        heldout_share: Expected share of documents to hold out, 0 to 1. Not used where
+            `heldout_paths` names documents that are held out already.
+        heldout_paths: Files or folders of documents that are only measured on.
+        text_key: Key or column that holds the text.
+        near_threshold: See `DuplicateFilter`.
+        on_progress: Told the bytes of files read, and their sum.
+
+    Raises:
+        CorpusNotFound, CorpusUnreadable, CorpusEmpty, CorpusTooSmall: the text cannot be used.
+        DocumentError: an option is out of range.
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    split = HeldoutSplit(key, heldout_share)
+    corpus = Corpus.find(
+        paths,
+        heldout_paths,
+        split=split if heldout_share > 0 else None,
+        text_key=text_key,
+        near_threshold=near_threshold,
+    )
+    fingerprint = _fingerprint(corpus, split)
+    private_folder(folder)
+    earlier = _earlier(folder, fingerprint)
+    if earlier is not None:
+        return earlier
+    tally = Tally()
+    with _part_file(folder, "train") as train, _part_file(folder, "heldout") as heldout:
+        for part, line in corpus.documents(tally, on_progress):
+            (heldout if part == "heldout" else train).write(line)
+        summary = tally.summary()
+        corpus.check(summary)
+        # From here until the summary is written the folder counts as not prepared.
+        with storage_errors(folder):
+            _summary_path(folder).unlink(missing_ok=True)
+    record = {"fingerprint": fingerprint, "summary": summary.to_json()}
+    write_atomic(_summary_path(folder), canonical_json(record), mode=_MODE)
+    return summary
+
+
+def read_prepared(folder: Path, part: Part) -> Iterator[Document]:
+    """Read the documents of one part, in the order in which they were written.
+
+    Raises:
+        CorpusNotFound: the folder holds no finished preparation.
+        CorpusUnreadable: the file was damaged since.
+    """
+    if not _summary_path(folder).exists():
+        raise CorpusNotFound(
+            "holds no prepared text", where=folder, remedy="prepare the text first"
+        )
+    return read_documents([_part_path(folder, part)])
+
+
+def check_text(
+    paths: Iterable[Path],
+    *,
+    heldout_paths: Iterable[Path] | None = None,
+    key: bytes | None = None,
+    heldout_share: float = 0.0,
+    text_key: str = "text",
+    near_threshold: float = NEAR_THRESHOLD,
+    on_progress: OnProgress | None = None,
+) -> TextSummary:
+    """Do all that `prepare_text` does, write nothing, and return the same summary.
+
+    Without a key no document of `paths` is counted as held out.
+
+    Raises:
+        CorpusNotFound, CorpusUnreadable, CorpusEmpty, CorpusTooSmall: the text cannot be used.
+        DocumentError: an option is out of range.
+    """
+    split = HeldoutSplit(key, heldout_share) if key is not None and heldout_share > 0 else None
+    corpus = Corpus.find(
+        paths, heldout_paths, split=split, text_key=text_key, near_threshold=near_threshold
+    )
+    tally = Tally()
+    for _ in corpus.documents(tally, on_progress):
+        pass
+    summary = tally.summary()
+    corpus.check(summary)
+    return summary
+
+
+def _fingerprint(corpus: Corpus, split: HeldoutSplit) -> Digest:
+    return digest_json(
+        {
+            "version": VERSION,
+            "unicode": unicodedata.unidata_version,
+            "text": [_described(source) for source in corpus.text],
+            "heldout": [_described(source) for source in corpus.heldout],
+            "split": split.fingerprint(),
+            "text_key": corpus.text_key,
+            "near_threshold": corpus.near_threshold,
+        }
+    )
+
+
+def _described(source: SourceFile) -> list[str]:
+    return [source.name, str(source.bytes), str(source.mtime_ns)]
+
+
+def _earlier(folder: Path, fingerprint: Digest) -> TextSummary | None:
+    path = _summary_path(folder)
+    try:
+        record = parse_json(path.read_bytes(), where=path)
+        summary = TextSummary.from_json(record["summary"], where=path)
+        complete = record["fingerprint"] == fingerprint
+    except (OSError, ConcordError, KeyError, TypeError):
+        return None
+    complete = complete and all(_part_path(folder, part).exists() for part in _PARTS)
+    return summary if complete else None
+
+
+def _part_path(folder: Path, part: Part) -> Path:
+    return folder / f"{part}.jsonl.zst"
+
+
+def _summary_path(folder: Path) -> Path:
+    return folder / "summary.json"
+
+
+@contextmanager
+def _part_file(folder: Path, part: Part) -> Iterator[BinaryIO]:
+    compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+    with (
+        atomic_file(_part_path(folder, part), mode=_MODE) as file,
+        compressor.stream_writer(file, closefd=False) as stream,
+    ):
+        yield stream
