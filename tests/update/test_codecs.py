@@ -14,7 +14,7 @@ from concord.update.codecs import CODECS, LIMIT, WINDOW
 
 ALL = sorted(CODECS)
 DENSE = [name for name in ALL if not CODECS[name].feeds_back]
-UNSIGNED = ["log4", "log8", "sqrt4", "sqrt8"]
+UNSIGNED = ["log4", "log8"]
 SIZES = st.sampled_from([0, 1, 2, 3, 31, 255, 256, 257, 511, 4095, 4096, 4097, 9001])
 
 
@@ -87,18 +87,6 @@ def test_uniform_error_is_at_most_half_a_step(codec, data):
         # a step below 2^-149 cannot be written: there the error is the value
         allowed = step * (0.5 + 2**-16) + CODECS[codec].levels * 2.0**-149
         assert np.abs(given_block - block).max() <= allowed
-
-
-@pytest.mark.parametrize("codec", ["sqrt4", "sqrt8"])
-@LAWS
-@given(data=st.data())
-def test_root_error_is_at_most_half_a_step_of_the_root(codec, data):
-    values = data.draw(tensors(codec))
-    decoded = CODECS[codec].decode(CODECS[codec].encode(values), values.size)
-    for given_block, block in zip(blocks_of(values), blocks_of(decoded), strict=True):
-        step = np.sqrt(given_block.max()) / CODECS[codec].levels
-        error = np.abs(np.sqrt(given_block) - np.sqrt(block)).max()
-        assert error <= step * (0.5 + 2**-12) + 2.0**-74
 
 
 @pytest.mark.parametrize(("codec", "orders", "error"), [("log8", 31, 2**-4), ("log4", 14, 0.415)])
@@ -236,7 +224,7 @@ def test_int4_is_seven_and_a_half_times_smaller_than_fp32():
 
 
 def test_second_moments_of_rare_rows_survive_beside_common_ones():
-    """A block holds a common row and one 10^6 times smaller: roots would round it to zero."""
+    """A block holds a common row and one 10^6 times smaller: equal steps would round it to zero."""
     values = np.r_[np.full(128, 1e-4), np.full(128, 1e-10)].astype(np.float32)
     decoded = CODECS["log8"].decode(CODECS["log8"].encode(values), 256)
     np.testing.assert_allclose(decoded, values, rtol=2**-4)

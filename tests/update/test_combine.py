@@ -73,7 +73,7 @@ def test_members_reach_the_coordinators_base(base, accepted, tmp_path):
 def test_the_base_moves_by_rate_times_the_merged_update(base, accepted, tmp_path):
     """With an exact down link; the rate is each tensor's own."""
     exact = without_counts(layout("fp32", "fp32"))
-    down = Layout(tuple(e for e in exact if e.name != SCALE) + (DOWN.by_name[SCALE],))
+    down = Layout((*(e for e in exact if e.name != SCALE), DOWN.by_name[SCALE]))
     rates = {EMBEDDING: 0.5, MATRIX: 2.0, SCALE: 1.0}
     paths, _ = combine(
         base, accepted, tmp_path / "out", step_layout=down, rate=lambda entry: rates[entry.name]
@@ -117,14 +117,12 @@ def test_a_stranger_recomputes_every_byte_in_any_order(base, accepted, tmp_path,
 def test_outer_momentum_is_carried_from_round_to_round(base, accepted, tmp_path):
     outer = OuterRule(momentum=0.9)
     down = without_counts(layout("fp32"))
-    paths, first = combine(base, accepted, tmp_path / "1", outer=outer, step_layout=down)
+    paths, _ = combine(base, accepted, tmp_path / "1", outer=outer, step_layout=down)
     state = TensorFile(paths.outer_state)
     assert [spec.name for spec in state.specs] == [
         f"{name}#momentum" for name in sorted([EMBEDDING, MATRIX, SCALE])
     ]
-    paths, second = combine(
-        base, accepted, tmp_path / "2", outer=outer, outer_state=state, step_layout=down
-    )
+    combine(base, accepted, tmp_path / "2", outer=outer, outer_state=state, step_layout=down)
     steps = [UpdateFile(tmp_path / n / "step", down).decode(MATRIX) for n in "12"]
     np.testing.assert_allclose(
         steps[0], Merge(accepted, MergeOptions()).tensor(MATRIX) * 1.9, rtol=1e-5
@@ -200,9 +198,9 @@ def test_a_year_of_rounds_with_an_int4_down_link_stays_bit_identical(base, accep
         current, mine = TensorFile(paths.base), TensorFile(own)
 
 
-@pytest.mark.parametrize("setting", ["", "AVX2 AVX512F AVX512_SKX X86_V3 X86_V4"])
-def test_other_instruction_sets_give_the_same_bytes(setting, tmp_path):
-    """numpy without its wide vector code stands for another machine."""
+def test_a_machine_without_wide_vectors_gets_the_same_bytes(tmp_path):
+    """numpy without its wide vector code, in a process of its own, stands for the machine."""
+    wide = "AVX2 AVX512F AVX512_SKX AVX512_ICL AVX512_SPR X86_V3 X86_V4 ASIMDHP SVE"
     script = (
         "import sys, pathlib, tempfile; sys.path.insert(0, sys.argv[1])\n"
         "import numpy as np\n"
@@ -210,11 +208,9 @@ def test_other_instruction_sets_give_the_same_bytes(setting, tmp_path):
         "print(one_round_digest(pathlib.Path(tempfile.mkdtemp())))"
     )
     folder = str(Path(__file__).parent)
-    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": setting, "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
-        [sys.executable, "-c", script, folder], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": wide, "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", script, folder]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == one_round_digest(tmp_path)
 
 
@@ -223,21 +219,21 @@ def one_round_digest(folder):
     up = layout("sparse", matrix=(300, 250))
     weights = {"ada": Fraction(1, 3), "bo": Fraction(2, 3)}
     accepted = accept(folder, up, {"ada": arrays(up, 1), "bo": arrays(up, 2)}, weights)
-    paths, result = combine(
+    _, result = combine(
         base_file(folder / "base", up),
         accepted,
         folder / "out",
         options=MergeOptions("rda", "token_counts", "scale_to_median"),
         outer=OuterRule("adam"),
-        step_layout=without_counts(layout("sparse_down", "sqrt4", matrix=(300, 250))),
+        step_layout=without_counts(layout("sparse_down", "log4", matrix=(300, 250))),
     )
     return f"{result.step.digest} {result.base} {result.outer_state}"
 
 
 def test_every_codec_can_be_used_up_and_down(base, tmp_path):
     for codec in sorted(CODECS):
-        if codec in ("sqrt4", "sqrt8", "log4", "log8"):
-            continue
+        if codec in ("log4", "log8"):
+            continue  # for what is never negative
         up = layout(codec)
         folder = tmp_path / codec
         folder.mkdir()

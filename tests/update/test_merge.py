@@ -2,7 +2,7 @@
 
 import random
 import tracemalloc
-from fractions import Fraction as F
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -46,7 +46,9 @@ def test_rda_of_two_orthogonal_vectors_is_the_published_one(tmp_path):
 
 
 def test_rda_of_two_to_one_weights_is_the_published_one(tmp_path):
-    merged = Merge(pair(tmp_path, [(3, 0), (0, 1)], [F(2, 3), F(1, 3)]), RDA).tensor("w")
+    merged = Merge(pair(tmp_path, [(3, 0), (0, 1)], [Fraction(2, 3), Fraction(1, 3)]), RDA).tensor(
+        "w"
+    )
     np.testing.assert_allclose(merged, [2.0870, 1.0435], atol=5e-5)
 
 
@@ -100,7 +102,7 @@ def test_rda_of_one_member_is_its_update(tmp_path):
 
 
 def test_the_mean_is_the_weighted_mean(tmp_path):
-    weights = {"ada": F(1, 2), "bo": F(1, 3), "chi": F(1, 6)}
+    weights = {"ada": Fraction(1, 2), "bo": Fraction(1, 3), "chi": Fraction(1, 6)}
     tensors = {name: arrays(EXACT, i) for i, name in enumerate(weights)}
     merged = Merge(accept(tmp_path, EXACT, tensors, weights), MergeOptions()).tensor(MATRIX)
     expected = sum(float(w) * tensors[n][MATRIX].astype(float) for n, w in weights.items())
@@ -230,13 +232,13 @@ def test_state_is_averaged_as_it_is(tmp_path):
 
 def test_weights_that_miss_one_are_a_defect(tmp_path):
     with pytest.raises(InternalError, match="add up"):
-        Merge(pair(tmp_path, [(1, 1), (2, 2)], [F(1, 2), F(1, 3)]), MergeOptions())
+        Merge(pair(tmp_path, [(1, 1), (2, 2)], [Fraction(1, 2), Fraction(1, 3)]), MergeOptions())
 
 
 def test_nothing_and_twice_the_same_are_defects(tmp_path):
     with pytest.raises(InternalError):
         Merge([], MergeOptions())
-    one = pair(tmp_path, [(1, 1)], [F(1, 2)])
+    one = pair(tmp_path, [(1, 1)], [Fraction(1, 2)])
     with pytest.raises(InternalError, match="twice"):
         Merge([*one, *one], MergeOptions())
 

@@ -32,8 +32,6 @@ def merge_weights(
     Raises:
         DocumentError: nobody was accepted, a weight or the cap is not a positive fraction, or so
             few owners are left that the cap cannot hold.
-
-    Source: water-filling; `docs/design/update.md`.
     """
     if not charter:
         raise DocumentError("there is no update to weigh")

@@ -4,7 +4,6 @@ fp32   4 B/value      exact
 bf16   2              round half to even
 int8   1.016          blocks of 256, uniform, signed
 int4   0.516          the same with 15 levels
-sqrt8, sqrt4          never negative, uniform in the root
 log8, log4            never negative, relative error bounded, nothing but 0 becomes 0
 sparse                64 of 4,096 values, 4 levels, Rice-coded places: 0.019; feeds errors back
 sparse_down           256 of 4,096 values, 16 levels: 0.074; feeds errors back
@@ -14,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from concord.update.codecs.blockwise import Logarithmic, SquareRoot, Uniform
+from concord.update.codecs.blockwise import Logarithmic, Uniform
 from concord.update.codecs.interface import LIMIT, WINDOW, Codec
 from concord.update.codecs.plain import Bf16, Fp32
 from concord.update.codecs.sparse import Sparse
@@ -28,8 +27,6 @@ CODECS: Mapping[CodecName, Codec] = {
     "bf16": Bf16(),
     "int8": Uniform(bits=8),
     "int4": Uniform(bits=4),
-    "sqrt8": SquareRoot(bits=8),
-    "sqrt4": SquareRoot(bits=4),
     "log8": Logarithmic(bits=8),
     "log4": Logarithmic(bits=4),
     "sparse": Sparse(kept=64, bits=2, rice=5),

@@ -1,14 +1,14 @@
 """Blocks of 256 values share one fp32 scale; each value is a code of 8 or 4 bits.
 
     uniform       s = max|x|/L,  q = clip(round_half_even(x/s), -L, L),  x^ = q s;  L = 127 or 7
-    square root   s = sqrt(max x)/L,  q = round(sqrt(x)/s),  x^ = (q s)^2;  L = 255 or 15
     logarithmic   s = max x,  x/s rounded to one of 255 or 15 floats in (0, 1], or 0
 
-The last two are for values that are never negative. Adam divides by the root of a second moment,
-so its *relative* error counts, and rows of rare tokens are many decades below their neighbours in
-the same block: a code that rounds those to zero turns negligible gradients into full-size steps.
-The logarithmic code keeps 31 binary orders below the largest value (8 bit, relative error
-2^-4) or 14 (4 bit, a factor sqrt 2), and raises what lies below to its smallest code.
+The second is for values that are never negative. Adam divides by the root of a second moment, so
+its *relative* error counts, and rows of rare tokens are many decades below their neighbours in the
+same block: equal steps, even of the root, would round those to zero and so turn negligible
+gradients into full-size steps. The logarithmic code keeps 31 binary orders below the largest value
+(8 bit, relative error 2^-4) or 14 (4 bit, a factor sqrt 2), and raises what lies below to its
+smallest code.
 
 Bytes: all scales, then all codes; of a 4-bit pair the first is in the low nibble. Source:
 uniform int4 as in Douillard et al. 2025 (arXiv 2501.18512); block size and form are Concord's.
@@ -146,28 +146,6 @@ class Uniform(Blockwise):
     def restore(self, codes_BK: Codes, scales_B: FloatArray, out_BK: FloatArray) -> None:
         np.copyto(out_BK, codes_BK)
         np.multiply(out_BK, scales_B[:, None], out=out_BK)
-
-
-class SquareRoot(Blockwise):
-    """Never negative, equal steps of the root."""
-
-    def scale(self, peaks_B: FloatArray) -> FloatArray:
-        return np.divide(np.sqrt(peaks_B), np.float32(self.levels), dtype=np.float32)
-
-    def peak(self, scales_B: FloatArray) -> FloatArray:
-        with np.errstate(over="ignore"):
-            root_B = scales_B * np.float32(self.levels)
-            return root_B * root_B
-
-    def quantise(self, blocks_BK: FloatArray, scales_B: FloatArray) -> Codes:
-        steps_BK = np.rint(np.sqrt(blocks_BK) / _divisor(scales_B))
-        codes_BK: Codes = np.clip(steps_BK, 0, self.levels).astype(np.uint8)
-        return codes_BK
-
-    def restore(self, codes_BK: Codes, scales_B: FloatArray, out_BK: FloatArray) -> None:
-        np.copyto(out_BK, codes_BK)
-        np.multiply(out_BK, scales_B[:, None], out=out_BK)
-        np.multiply(out_BK, out_BK, out=out_BK)
 
 
 class Logarithmic(Blockwise):
