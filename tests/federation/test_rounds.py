@@ -18,9 +18,9 @@ from concord.federation.rounds import (
 MEMBERS = tuple(f"m{i}" for i in range(6))
 RULE = ClosingRule(quorum=Fraction(1, 2), grace_share=0.5, min_grace_s=2.0, stall_s=100.0)
 ANSWERS = st.sampled_from([s for s in Standing if s is not Standing.CALLED])
-EVENTS = st.lists(
-    st.tuples(st.sampled_from(MEMBERS), ANSWERS, st.floats(0, 50)), max_size=30
-).map(lambda events: sorted(events, key=lambda event: event[2]))
+EVENTS = st.lists(st.tuples(st.sampled_from(MEMBERS), ANSWERS, st.floats(0, 50)), max_size=30).map(
+    lambda events: sorted(events, key=lambda event: event[2])
+)
 
 
 def replay(events):

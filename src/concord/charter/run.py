@@ -56,6 +56,8 @@ class RosterMember(Document):
     owner: str = ""
     """Legal owner; the influence cap holds per owner. Empty means the member itself."""
     weight: ExactFraction = Fraction(1)
+    languages: tuple[str, ...] = ()
+    """Its languages, as the files of the parallel set are named; used in parity mode."""
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -97,14 +99,18 @@ class TokenizerSpec(Document):
     sample_bytes: Positive = 4_000_000
     """Bytes of its text from which a member counts pairs."""
     min_pair_count: Positive = 2
+    parallel: str | None = "parallel"
+    """Folder of the parallel set, from the federation's folder: one file per language, the same
+    sentences line by line. Public; needed in parity mode."""
 
 
 class StateSync(Document):
     """Which inner optimiser state travels with the update, and how."""
 
-    mode: Literal["local", "averaged", "second_moment"] = "averaged"
+    mode: Literal["local", "averaged", "second_moment", "second_moment_rows"] = "second_moment_rows"
+    """`second_moment_rows`: one mean per row of AdamW's second moment."""
     every_rounds: Positive = 1
-    codec: CodecName = "int8"
+    codec: Literal["fp32", "bf16", "int8", "int4"] = "fp32"
 
 
 class InnerSpec(Document):
@@ -113,11 +119,11 @@ class InnerSpec(Document):
     optimizer: Literal["adamw", "muon"] = "muon"
     lr: Annotated[float, Field(gt=0)] = 5e-3
     """AdamW's peak rate: for everything with `adamw`, for embeddings and norms with `muon`."""
-    matrix_lr: Annotated[float, Field(gt=0)] = 2e-2
-    """Muon's peak rate for body matrices."""
+    matrix_lr: Annotated[float, Field(gt=0)] = 5e-3
+    """Muon's peak rate for body matrices, at the scale 0.2·√max(rows, columns)."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     batch_tokens: Positive = 512
     """Tokens of one inner step at one member."""
@@ -162,8 +168,8 @@ class OuterSpec(Document):
     """The outer step on the merged update."""
 
     optimizer: Literal["nesterov", "adam"] = "nesterov"
-    lr: Annotated[float, Field(gt=0)] = 2.0
-    embedding_lr: Annotated[float, Field(gt=0)] | None = None
+    lr: Annotated[float, Field(gt=0)] = 1.2
+    embedding_lr: Annotated[float, Field(gt=0)] | None = 2.0
     """Rate for embedding and head; None takes `lr`."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     late_share: Share = 0.0
@@ -198,6 +204,23 @@ class EvaluationSpec(Document):
     """Held-out bytes scored per member and evaluation."""
 
 
+class ComparisonSpec(Document):
+    """What `concord run --compare` trains beside the federation, at equal total tokens.
+
+    Both arms are tuned with the effort of the shared model: the rates found go here.
+    """
+
+    pooled_lr: Annotated[float, Field(gt=0)] | None = None
+    """None takes the rate of `inner`, here and below."""
+    pooled_matrix_lr: Annotated[float, Field(gt=0)] | None = None
+    alone_lr: Annotated[float, Field(gt=0)] | None = None
+    alone_matrix_lr: Annotated[float, Field(gt=0)] | None = None
+    sovereign_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Share of the member's training tokens that its sovereign build continues for."""
+    sovereign_rate: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """The sovereign build's peak rates, relative to those of `inner`."""
+
+
 class RunDocument(Document):
     """One training run."""
 
@@ -210,6 +233,7 @@ class RunDocument(Document):
     rounds: RoundsSpec = RoundsSpec()
     update: UpdateSpec = UpdateSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    comparison: ComparisonSpec = ComparisonSpec()
 
     @model_validator(mode="after")
     def _checked(self) -> Self:

@@ -9,6 +9,7 @@ coordinator killed at any instant goes on from the last committed round.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from concord.base.clock import Clock
 from concord.base.errors import FederationError, MessageRefused, QuorumLost, UpdateRefused
@@ -23,6 +24,7 @@ from concord.federation.assembly import (
     Tokenizer,
     agreed_first_base,
 )
+from concord.federation.merging import OpenMerge, RunState
 from concord.federation.messages import (
     Committed,
     Evaluate,
@@ -36,7 +38,6 @@ from concord.federation.messages import (
     Train,
     UpdateHeader,
 )
-from concord.federation.merging import OpenMerge, RunState
 from concord.federation.records import RunFolder
 from concord.federation.rounds import (
     Action,
@@ -52,7 +53,7 @@ from concord.federation.watcher import Watcher
 
 TICK_S = 0.5
 MAX_ATTEMPTS = 20
-EVALUATION_S = 600.0
+EVALUATION_PATIENCE = 5
 
 
 class Coordinator:
@@ -84,6 +85,8 @@ class Coordinator:
         self._tokenizer = tokenizer
         self._clock = clock
         self._watcher = watcher
+        self._counted: dict[str, tuple[int, int]] = {}
+        self._starting = True
         self._rule = ClosingRule(
             quorum=run.rounds.quorum,
             grace_share=run.rounds.grace_share,
@@ -104,7 +107,11 @@ class Coordinator:
         self._assembly.use_base(state.current)
         self._assembly.patient = True
         while state.committed < self._run.rounds.count:
-            self._wait_for_seats(state.committed)
+            self._wait_for_seats()
+            if self._starting:
+                # What brought members to their seats belongs to no round.
+                self._traffic_since_last_round()
+                self._starting = False
             self._round(state)
             if self._due(state.committed):
                 self._ask_evaluation(state.current)
@@ -158,16 +165,19 @@ class Coordinator:
                 reason = self._assembly.places[gone[0]].reason
                 raise FederationError(f"cannot take part: {reason}", where=", ".join(waiting))
 
-    def _wait_for_seats(self, round_: int) -> None:
-        """Wait until a quorum is seated; with everybody on the way, wait for everybody."""
+    def _wait_for_seats(self) -> None:
+        """Wait until a quorum is seated; before the first round of this start, for all who come.
+
+        Who was there when a run was stopped is then there again when it goes on.
+        """
         needed = self._rule.needed(len(self._run.member_ids))
         called_s = self._clock.monotonic_s()
         while len(self._assembly.seated) < len(self._run.member_ids):
             coming = self._assembly.in_phase(
-                Phase.PREPARING, Phase.PREPARED, Phase.ENCODING, Phase.READY
+                Phase.AWAY, Phase.PREPARING, Phase.PREPARED, Phase.ENCODING, Phase.READY
             )
             seated = len(self._assembly.seated)
-            if seated >= needed and not (coming and round_ == 0):
+            if seated >= needed and not (coming and self._starting):
                 return
             possible = len(self._run.member_ids) - len(self._assembly.in_phase(Phase.GONE))
             waited_s = self._clock.monotonic_s() - called_s
@@ -190,7 +200,7 @@ class Coordinator:
                 self._commit(state, merge, closed[0], closed[1])
                 return
             merge.discard()
-            self._wait_for_seats(round_)
+            self._wait_for_seats()
         raise QuorumLost(
             f"round {round_} was called {MAX_ATTEMPTS} times without a quorum",
             remedy="see why members fail, then `concord run --resume`",
@@ -255,17 +265,15 @@ class Coordinator:
         now_s = self._clock.monotonic_s()
         return record_standing(answers, member, standing, now_s=now_s, reason=reason[:200])
 
-    def _commit(
-        self, state: RunState, merge: OpenMerge, closed: RoundState, reason: str
-    ) -> None:
+    def _commit(self, state: RunState, merge: OpenMerge, closed: RoundState, reason: str) -> None:
         before = state.current.digest
-        traffic = {m: self._engine.traffic(m) for m in self._run.member_ids}
+        up, down = self._traffic_since_last_round()
         record = merge.commit(
             left_out=closed.left_out,
             closed_because=reason,
             now_s=self._clock.monotonic_s(),
-            bytes_up={m: t.up_bytes for m, t in traffic.items()},
-            bytes_down={m: t.down_bytes for m, t in traffic.items()},
+            bytes_up=up,
+            bytes_down=down,
         )
         assert record.step is not None  # noqa: S101 - every committed round has one
         message = Committed(
@@ -280,6 +288,16 @@ class Coordinator:
             self._engine.send(member, message, self._folder.objects.path(record.step))
         self._watcher.committed(record)
 
+    def _traffic_since_last_round(self) -> tuple[dict[str, int], dict[str, int]]:
+        up, down = {}, {}
+        for member in self._run.member_ids:
+            traffic = self._engine.traffic(member)
+            before = self._counted.get(member, (0, 0))
+            up[member] = traffic.up_bytes - before[0]
+            down[member] = traffic.down_bytes - before[1]
+            self._counted[member] = (traffic.up_bytes, traffic.down_bytes)
+        return up, down
+
     # --- measures ---------------------------------------------------------------------------
 
     def _due(self, committed: int) -> bool:
@@ -291,22 +309,31 @@ class Coordinator:
             self._engine.send(member, Evaluate(round=base.round, base=base.digest))
 
     def _final_evaluation(self, base: CurrentBase) -> None:
-        """Ask everybody for the final base's sums, unless an earlier start already has them."""
+        """Ask everybody for the final base's sums, unless an earlier start already has them.
+
+        Closed like a round, with more grace: a member that hangs does not keep the others.
+        """
         self._watcher.stage("evaluation")
         done = {m for m, e in self._folder.evaluations() if e.base == base.digest}
-        self._wait_for_seats(base.round)
-        waiting = set(self._assembly.seated) - done
-        for member in sorted(waiting):
+        self._wait_for_seats()
+        waiting = tuple(sorted(set(self._assembly.seated) - done))
+        if not waiting:
+            return
+        for member in waiting:
             self._engine.send(member, Evaluate(round=base.round, base=base.digest))
-        end_s = self._clock.monotonic_s() + EVALUATION_S
-        while waiting and self._clock.monotonic_s() < end_s:
+        rule = replace(
+            self._rule,
+            grace_share=self._rule.grace_share * EVALUATION_PATIENCE,
+            min_grace_s=self._rule.min_grace_s * EVALUATION_PATIENCE,
+        )
+        answers = call_round(base.round, waiting, now_s=self._clock.monotonic_s())
+        while decide(answers, rule, now_s=self._clock.monotonic_s()).action is Action.WAIT:
             arrival = self._assembly.next(TICK_S)
+            self._take(arrival)
             if isinstance(arrival, Departure):
-                waiting.discard(arrival.member)
-            elif arrival is not None:
-                self._take(arrival)
-                if isinstance(arrival.message, Evaluation) and arrival.message.base == base.digest:
-                    waiting.discard(arrival.member)
+                answers = self._note(answers, arrival.member, Standing.LOST, arrival.reason)
+            elif isinstance(arrival, Arrival) and _measures(arrival, base):
+                answers = self._note(answers, arrival.member, Standing.ACCEPTED, "")
 
     def _take(self, arrival: Arrival | Departure | None) -> None:
         """Handle what may come at any time."""
@@ -327,3 +354,7 @@ class Coordinator:
             case other:
                 error = MessageRefused(f"{other.kind!r} was not asked for")
                 self._engine.disconnect(arrival.member, str(error))
+
+
+def _measures(arrival: Arrival, base: CurrentBase) -> bool:
+    return isinstance(arrival.message, Evaluation) and arrival.message.base == base.digest

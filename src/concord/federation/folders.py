@@ -1,10 +1,10 @@
 """A federation on disk: the run documents, and one private folder per member.
 
-    atlas/
-      runs/<name>.toml
-      members/<id>/member.toml      where this member's text is; read by its own process only
-      members/<id>/private/         keys, cleaned text, shards, optimiser state; mode 0700
-      objects/, runs/<name>/        see `records`
+atlas/
+  runs/<name>.toml
+  members/<id>/member.toml      where this member's text is; read by its own process only
+  members/<id>/private/         keys, cleaned text, shards, optimiser state; mode 0700
+  objects/, runs/<name>/        see `records`
 """
 
 from __future__ import annotations
@@ -73,7 +73,14 @@ class MemberFolder:
         """Paths of `member.toml`, taken from the member's folder."""
         return [(self.root / text).resolve() for text in texts]
 
-    def write(self, *, name: str, text: tuple[str, ...], facts: str | None = None) -> None:
+    def write(
+        self,
+        *,
+        name: str,
+        text: tuple[str, ...],
+        heldout: tuple[str, ...] = (),
+        facts: str | None = None,
+    ) -> None:
         """Write a `member.toml` that names where the text is."""
         private_folder(self.root)
         lines = [
@@ -81,6 +88,8 @@ class MemberFolder:
             f"name = {_toml_string(name)}",
             f"text = [{', '.join(_toml_string(path) for path in text)}]",
         ]
+        if heldout:
+            lines.append(f"heldout = [{', '.join(_toml_string(path) for path in heldout)}]")
         if facts is not None:
             lines.append(f"facts = {_toml_string(facts)}")
         write_atomic(self.root / "member.toml", ("\n".join(lines) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Who looks on while a run goes: progress bars, log lines, tests. Nothing depends on what it does."""
+"""Who looks on while a run goes: progress bars, log lines, tests. Nothing depends on it."""
 
 from __future__ import annotations
 

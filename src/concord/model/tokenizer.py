@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import tokenizers
 
@@ -25,10 +26,7 @@ class Tokenizer:
     """
 
     def __init__(self, text: str, *, end_token: str) -> None:
-        try:
-            self._tokenizer = tokenizers.Tokenizer.from_str(text)
-        except Exception as error:  # tokenizers raises bare Exception
-            raise TokenizerError("tokenizer.json cannot be loaded") from error
+        self._tokenizer = _load(text)
         end_id = self._tokenizer.token_to_id(end_token)
         if end_id is None:
             raise TokenizerError(f"tokenizer.json has no token {end_token[:40]!r}")
@@ -59,6 +57,13 @@ class Tokenizer:
             )
         return cls(files["tokenizer.json"], end_token=token)
 
+    @classmethod
+    def any(cls, text: str) -> Tokenizer:
+        """Any tokenizer, whatever ends its documents: its last token stands for the end."""
+        loaded = _load(text)
+        end = END_TOKEN if loaded.token_to_id(END_TOKEN) is not None else None
+        return cls(text, end_token=end or loaded.id_to_token(loaded.get_vocab_size() - 1) or "")
+
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, without special tokens."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -68,3 +73,30 @@ class Tokenizer:
         """Token ids of several texts."""
         found = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in found]
+
+
+def _load(text: str) -> tokenizers.Tokenizer:
+    try:
+        loaded = tokenizers.Tokenizer.from_str(text)
+    except Exception as error:  # tokenizers raises bare Exception
+        raise TokenizerError(
+            "tokenizer.json cannot be loaded", remedy="restore the file, or learn it again"
+        ) from error
+    # A document that happens to hold the text of a special token must not become that token.
+    loaded.encode_special_tokens = True
+    return loaded
+
+
+def read_tokenizer_json(path: Path) -> str:
+    """The text of a `tokenizer.json`, given itself or its folder.
+
+    Raises:
+        TokenizerError: it cannot be read.
+    """
+    file = path / "tokenizer.json" if path.is_dir() else path
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TokenizerError(
+            "cannot be read", where=file, remedy="give a model folder or a tokenizer.json"
+        ) from error

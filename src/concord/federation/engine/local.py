@@ -12,6 +12,7 @@ import multiprocessing
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -25,7 +26,7 @@ from concord.federation.frames import Payload
 from concord.federation.messages import encode_message
 
 MemberMain = Callable[[socket.socket, Path], None]
-STOP_S = 5.0
+STOP_S = 3.0
 
 
 @dataclass
@@ -107,13 +108,21 @@ class LocalEngine:
         }
 
     def stop(self) -> None:
+        """Let what is queued go out, close all connections, and end who does not end by itself.
+
+        A member whose connection closes ends at once; only one that hangs has to be killed.
+        """
         self._stopping.set()
-        for seat in self._seats.values():
-            if seat.link is not None:
-                seat.link.drain(STOP_S)
+        deadline_s = time.monotonic() + STOP_S
+        links = [seat.link for seat in self._seats.values() if seat.link is not None]
+        for link in links:
+            link.drain(max(0.0, deadline_s - time.monotonic()))
+        for link in links:
+            link.end("stopped", announce=False)
+        deadline_s = time.monotonic() + STOP_S
         for seat in self._seats.values():
             if seat.process is not None:
-                seat.process.join(STOP_S)
+                seat.process.join(max(0.0, deadline_s - time.monotonic()))
             self._end_seat(seat)
 
     def _start_member(self, member: str) -> None:

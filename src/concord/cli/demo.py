@@ -1,0 +1,114 @@
+"""`concord demo`: the whole of it in minutes, on text that needs no download."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from concord.base.errors import DocumentError
+from concord.cli.templates import RunChoices, run_toml
+
+MEMBERS = ("ethiopia", "greece", "kenya", "tamil_nadu", "thailand", "georgia")
+PROMPTS = 3
+MARK = ".concord-demo"
+RUN = "demo"
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo")(demo)
+
+
+def demo(
+    folder: Path = typer.Option(Path("demo"), help="Folder to make."),
+    force: bool = typer.Option(False, help="Replace an earlier demo in that folder."),
+    rounds: int = typer.Option(60, min=1, help="Rounds to run."),
+    compare: bool = typer.Option(True, help="Also train each member alone and one pooled model."),
+    seed: int = typer.Option(0, min=0),
+) -> None:
+    """Six nations train one model of their almanacs together; then it is compared, and it speaks.
+
+    Each member is a process of its own with text in its own language; only pair counts, updates
+    and sums cross between them.
+
+    Example: concord demo --folder demo
+    """
+    from concord.cli.initialise import make_almanac_federation
+    from concord.cli.pipeline import run_and_report
+    from concord.cli.watch import TerminalWatcher
+    from concord.federation.folders import FederationFolder
+    from concord.observatory.terminal import print_report
+
+    _prepare_folder(folder, force=force)
+    began_s = time.monotonic()
+    console = Console()
+    console.print("Writing six nations' almanacs from Unicode CLDR …", style="dim")
+    languages = make_almanac_federation(folder, MEMBERS, almanac_bytes=1_200_000, seed=seed)
+    federation = FederationFolder(folder.resolve())
+    federation.write_run(run_toml(demo_choices(languages, rounds=rounds, seed=seed)), RUN)
+    run = federation.load_run(RUN)
+    with TerminalWatcher(Console(stderr=True), rounds=rounds) as watcher:
+        made = run_and_report(federation, run, resume=False, compare=compare, watcher=watcher)
+    print_report(console, made.report)
+    speak(console, made.model, federation)
+    console.print(f"\nDone in {time.monotonic() - began_s:.0f} s.")
+    for name, path in (("report", made.html), ("model", made.model)):
+        console.print(f"{name:7} {path}", soft_wrap=True, highlight=False)
+    console.print(
+        f'try     concord chat {made.model} "…"', soft_wrap=True, highlight=False, markup=False
+    )
+
+
+def demo_choices(languages: dict[str, tuple[str, ...]], *, rounds: int, seed: int) -> RunChoices:
+    """The run document of the demo: small enough for two cores and a few minutes."""
+    return RunChoices(
+        name=RUN,
+        members=sorted(languages),
+        languages=languages,
+        seed=seed,
+        rounds=rounds,
+        merges=2048,
+        batch_tokens=512,
+        hidden=96,
+        layers=3,
+        warmup_steps=40,
+        evaluate_every=10,
+        evaluate_bytes=40_000,
+        sample_bytes=1_200_000,
+    )
+
+
+def speak(console: Console, model: Path, federation: object) -> None:
+    """Continue the beginning of a held-out fact in three languages."""
+    from concord.federation.facts import member_facts
+    from concord.federation.folders import FederationFolder
+    from concord.model.folder import load_folder, load_tokenizer
+    from concord.model.generate import continue_text
+
+    assert isinstance(federation, FederationFolder)  # noqa: S101 - for the type checker
+    loaded, tokenizer = load_folder(model), load_tokenizer(model)
+    loaded.model.eval()
+    console.print("\nThe shared model continues, in three languages:", style="bold")
+    for member in MEMBERS[:PROMPTS]:
+        facts = member_facts(federation.member(member))
+        prompt = facts[0].prompt if facts else member
+        console.print(f"  [{member}] {prompt}", end="", markup=False, highlight=False)
+        text = continue_text(loaded.model, tokenizer, prompt, max_new_tokens=40, temperature=0.5)
+        console.print(text, style="cyan", markup=False, highlight=False)
+
+
+def _prepare_folder(folder: Path, *, force: bool) -> None:
+    """An empty folder; only what an earlier demo made is ever removed."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (force and (folder / MARK).exists()):
+            raise DocumentError(
+                "is not empty",
+                where=folder,
+                remedy="choose another --folder, or --force to replace an earlier demo",
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).touch()

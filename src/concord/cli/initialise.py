@@ -1,0 +1,168 @@
+"""`concord init`: make a federation folder, from the embedded almanac or from text on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from concord.base.errors import CorpusNotFound, DocumentError
+from concord.base.identifiers import check_identifier
+from concord.cli.templates import RunChoices, run_toml
+from concord.federation.folders import FederationFolder
+
+TEXT_ENDINGS = (".txt", ".jsonl", ".parquet")
+COMPRESSED = (".gz", ".zst")
+
+
+def register(app: typer.Typer) -> None:
+    app.command("init")(initialise)
+
+
+def initialise(
+    folder: Path = typer.Argument(..., help="Folder to make."),
+    text: Path | None = typer.Option(
+        None, help="One folder or file of text per member; its name is the member's id."
+    ),
+    heldout: Path | None = typer.Option(None, help="The same with text that is only measured on."),
+    parallel: Path | None = typer.Option(
+        None, help="Parallel set for the tokenizer: one file per language, line by line the same."
+    ),
+    members: list[str] = typer.Option(
+        [], "--member", help="Member to take, or member=language,language; all if none is named."
+    ),
+    name: str = typer.Option("first", help="Name of the run document to write."),
+    rounds: int = typer.Option(150, min=1, help="Rounds of the run."),
+    merges: int = typer.Option(4096, min=0, help="Merges of the shared tokenizer."),
+    almanac_bytes: int = typer.Option(1_500_000, min=10_000, help="Almanac text per member."),
+    seed: int = typer.Option(0, min=0),
+) -> None:
+    """Make a federation folder with one private folder per member.
+
+    Without --text the members are countries of the embedded almanac, which needs no download.
+
+    Example: concord init atlas --text corpora --parallel flores --member kenya=swh_Latn
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise DocumentError("is not empty", where=folder, remedy="choose a new folder")
+    check_identifier(name, where="--name")
+    wanted = dict(_wanted(entry) for entry in members)
+    if text is None:
+        made = make_almanac_federation(folder, list(wanted), almanac_bytes=almanac_bytes, seed=seed)
+    else:
+        made = make_text_federation(folder, text, heldout=heldout, parallel=parallel, wanted=wanted)
+    parity = any(made.values())
+    choices = RunChoices(
+        name=name,
+        members=sorted(made),
+        languages=made,
+        seed=seed,
+        rounds=rounds,
+        merges=merges,
+        parity=parity,
+    )
+    path = FederationFolder(folder).write_run(run_toml(choices), name)
+    console = Console()
+    console.print(f"{len(made)} members: {', '.join(sorted(made))}", highlight=False)
+    if not parity:
+        console.print("no parallel set: the tokenizer is learned in ordinary mode", style="yellow")
+    console.print(f"look at {path}, then: concord run {folder}", soft_wrap=True, highlight=False)
+
+
+def make_almanac_federation(
+    folder: Path, members: Sequence[str], *, almanac_bytes: int, seed: int
+) -> dict[str, tuple[str, ...]]:
+    """Write the almanac's text and one folder per member; return each member's languages.
+
+    Raises:
+        DocumentError: the almanac has no such member.
+    """
+    from concord.data.almanac import MEMBERS, write_almanac
+
+    known = {member.id: member for member in MEMBERS}
+    for member in members:
+        if member not in known:
+            raise DocumentError(
+                f"the almanac has no member {member!r}",
+                where="--member",
+                remedy=f"choose among {', '.join(sorted(known))}",
+            )
+    chosen = list(members) or sorted(known)
+    corpus = folder / "almanac"
+    write_almanac(corpus, members=chosen, bytes_per_member=almanac_bytes, seed=seed)
+    federation = FederationFolder(folder)
+    for member in chosen:
+        federation.member(member).write(
+            name=known[member].name,
+            text=(f"../../almanac/{member}/text.jsonl",),
+            facts="../../almanac/facts.jsonl",
+        )
+    (folder / "parallel").symlink_to(Path("almanac") / "parallel" / "dev")
+    return {member: (known[member].locale,) for member in chosen}
+
+
+def make_text_federation(
+    folder: Path,
+    text: Path,
+    *,
+    heldout: Path | None,
+    parallel: Path | None,
+    wanted: dict[str, tuple[str, ...]],
+) -> dict[str, tuple[str, ...]]:
+    """Write one folder per member that names its text where it lies.
+
+    Raises:
+        CorpusNotFound: there is no such text.
+    """
+    found = _sources(text)
+    for member in wanted:
+        if member not in found:
+            raise CorpusNotFound(
+                f"holds no text named {member!r}",
+                where=text,
+                remedy=f"name one of {', '.join(sorted(found)[:20])}",
+            )
+    apart = _sources(heldout) if heldout is not None else {}
+    federation = FederationFolder(folder)
+    chosen = {member: wanted.get(member, ()) for member in wanted or found}
+    for member in chosen:
+        own = federation.member(member)
+        own.write(
+            name=member,
+            text=(_relative(found[member], own.root),),
+            heldout=(_relative(apart[member], own.root),) if member in apart else (),
+        )
+    if parallel is not None:
+        (folder / "parallel").symlink_to(_relative(parallel.resolve(), folder.resolve()))
+    return chosen
+
+
+def _wanted(entry: str) -> tuple[str, tuple[str, ...]]:
+    member, _, languages = entry.partition("=")
+    check_identifier(member, where="--member")
+    return member, tuple(code for code in languages.split(",") if code)
+
+
+def _sources(folder: Path) -> dict[str, Path]:
+    """Member id to its file or folder of text."""
+    if not folder.is_dir():
+        raise CorpusNotFound(
+            "is not a folder", where=folder, remedy="give one with a file or folder per member"
+        )
+    found = {}
+    for path in sorted(folder.iterdir()):
+        bare = path.with_suffix("") if path.suffix in COMPRESSED else path
+        if path.is_dir() or bare.suffix in TEXT_ENDINGS:
+            found[bare.stem] = path.resolve()
+    if not found:
+        raise CorpusNotFound(
+            "holds no text", where=folder, remedy="give .txt, .jsonl or .parquet files"
+        )
+    return found
+
+
+def _relative(path: Path, start: Path) -> str:
+    return os.path.relpath(path, start.resolve())

@@ -1,0 +1,76 @@
+"""The run document that `concord init` writes: TOML for people, with a word on each choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RunChoices:
+    """What `init` and `demo` decide; everything else keeps its default and is not written."""
+
+    name: str
+    members: Sequence[str]
+    languages: Mapping[str, Sequence[str]]
+    seed: int = 0
+    rounds: int = 150
+    inner_steps: int = 20
+    merges: int = 4096
+    parity: bool = True
+    batch_tokens: int = 512
+    warmup_steps: int = 100
+    evaluate_every: int = 25
+    evaluate_bytes: int = 200_000
+    layers: int = 4
+    hidden: int = 128
+    sample_bytes: int = 4_000_000
+    continue_from: str | None = None
+
+
+def run_toml(choices: RunChoices) -> str:
+    """The text of `runs/<name>.toml`."""
+    lines = [
+        "# One training run. Unknown keys are refused; what is not written has its default",
+        "# (docs/run-document.md lists all of them).",
+        f'name = "{choices.name}"',
+        f"seed = {choices.seed}",
+        "",
+        "# Who takes part. A member's text is named in members/<id>/member.toml, never here.",
+    ]
+    for member in choices.members:
+        lines += ["[[roster]]", f'id = "{member}"']
+        if choices.languages.get(member):
+            quoted = ", ".join(f'"{code}"' for code in choices.languages[member])
+            lines.append(f"languages = [{quoted}]")
+        lines.append("")
+    lines += ["[model]"]
+    if choices.continue_from is not None:
+        lines.append(f'continue_from = "{choices.continue_from}"')
+    else:
+        lines += [f"hidden = {choices.hidden}", f"layers = {choices.layers}"]
+    lines += [
+        "",
+        "[tokenizer]",
+        "# parity: each merge goes to the language that is compressed worst",
+        f'mode = "{"parity" if choices.parity else "ordinary"}"',
+        f"merges = {choices.merges}",
+        f"sample_bytes = {choices.sample_bytes}",
+        "",
+        "[inner]",
+        f"batch_tokens = {choices.batch_tokens}",
+        f"warmup_steps = {choices.warmup_steps}",
+        "",
+        "[rounds]",
+        f"count = {choices.rounds}",
+        "# steps that each member takes between two exchanges",
+        f"inner_steps = {choices.inner_steps}",
+        "# share of the members whose updates allow a round to close",
+        'quorum = "1/2"',
+        "",
+        "[evaluation]",
+        f"every_rounds = {choices.evaluate_every}",
+        f"max_bytes = {choices.evaluate_bytes}",
+        "",
+    ]
+    return "\n".join(lines)

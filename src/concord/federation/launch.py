@@ -1,0 +1,256 @@
+"""A whole run on one machine: members as processes, the tokenizer session, the rounds.
+
+This is the embedded default. Between sites the same coordinator and the same members run over
+another engine; what is here is only what starts and ends them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from concord.base.canonical import canonical_json, parse_json
+from concord.base.clock import SystemClock
+from concord.base.errors import CheckpointError, DocumentError, FederationError
+from concord.base.files import storage_errors, write_atomic
+from concord.charter.run import RunDocument, describe
+from concord.federation.assembly import Assembly, Tokenizer
+from concord.federation.coordinator import Coordinator
+from concord.federation.engine.local import LocalEngine
+from concord.federation.folders import FederationFolder
+from concord.federation.member.process import main as member_main
+from concord.federation.messages import TextCounts
+from concord.federation.parallel import ParallelSet, read_parallel
+from concord.federation.records import RunFolder
+from concord.federation.report import ParallelCount, TokenizerPart
+from concord.federation.vocabulary import learn_tokenizer, wait_until_prepared
+from concord.federation.watcher import Watcher
+from concord.model.tokenizer import Tokenizer as NetworkTokenizer
+
+PRELOADED = (
+    "concord.federation.member.session",
+    "concord.federation.comparison.arms",
+    "transformers.models.qwen3.modeling_qwen3",
+)
+MAX_PAYLOAD_BYTES = 8 << 30
+TOKENIZER_PART = "tokenizer.json"
+
+
+@dataclass
+class RunNotes:
+    """What a run tells besides its records: for the report."""
+
+    text: dict[str, TextCounts] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
+    tokenizer: TokenizerPart | None = None
+    phases: dict[str, float] = field(default_factory=dict)
+
+
+def run_locally(
+    federation: FederationFolder, run: RunDocument, *, resume: bool, watcher: Watcher
+) -> RunNotes:
+    """Run all rounds that are left, with one process per member on this machine.
+
+    Raises:
+        DocumentError: the run was started before and `resume` is False, or the other way round, or
+            its document was changed since.
+        ConcordError: whatever ends the run; the last committed round stays intact.
+    """
+    folder = RunFolder(federation.root, run.name)
+    _check_start(folder, run, resume=resume)
+    with _assembled(federation, folder, run) as assembly:
+        return _run(federation, folder, run, assembly, watcher)
+
+
+def learn_locally(
+    federation: FederationFolder, run: RunDocument, *, watcher: Watcher
+) -> TokenizerPart:
+    """Learn the run's tokenizer and nothing else; a later run takes it up.
+
+    Raises:
+        DocumentError: the run keeps the tokenizer of the model folder it continues from.
+    """
+    if run.model.continue_from is not None:
+        raise DocumentError(
+            "keeps the tokenizer of model.continue_from", where=federation.run_path(run.name)
+        )
+    folder = RunFolder(federation.root, run.name)
+    with _assembled(federation, folder, run) as assembly:
+        watcher.stage("text")
+        wait_until_prepared(assembly)
+        watcher.stage("tokenizer")
+        _tokenizer(federation, folder, run, assembly, watcher)
+    return _load_part(folder.root / TOKENIZER_PART)
+
+
+@contextmanager
+def _assembled(
+    federation: FederationFolder, folder: RunFolder, run: RunDocument
+) -> Iterator[Assembly]:
+    folder.create()
+    with _only_one(folder.root):
+        engine = LocalEngine(
+            {member: federation.member(member).root for member in run.member_ids},
+            member_main,
+            spool=folder.root / "incoming",
+            max_payload_bytes=MAX_PAYLOAD_BYTES,
+            preload=PRELOADED,
+        )
+        engine.start()
+        try:
+            yield Assembly(run, engine)
+        finally:
+            engine.stop()
+
+
+def _run(
+    federation: FederationFolder,
+    folder: RunFolder,
+    run: RunDocument,
+    assembly: Assembly,
+    watcher: Watcher,
+) -> RunNotes:
+    notes = RunNotes()
+    with _phase(notes, watcher, "text"):
+        wait_until_prepared(assembly)
+    with _phase(notes, watcher, "tokenizer"):
+        tokenizer = _tokenizer(federation, folder, run, assembly, watcher)
+    with _phase(notes, watcher, "rounds"):
+        Coordinator(
+            run, folder, assembly, tokenizer=tokenizer, clock=SystemClock(), watcher=watcher
+        ).run()
+    for member, place in assembly.places.items():
+        if place.text is not None:
+            notes.text[member] = place.text
+        if place.ready is not None:
+            notes.tokens[member] = place.ready.tokens
+    learned = folder.root / TOKENIZER_PART
+    notes.tokenizer = _load_part(learned) if learned.exists() else None
+    return notes
+
+
+def _load_part(path: Path) -> TokenizerPart:
+    try:
+        return TokenizerPart.model_validate(parse_json(path.read_bytes(), where=path))
+    except ValidationError as error:
+        raise CheckpointError(f"is damaged: {describe(error)}", where=path) from error
+
+
+def _tokenizer(
+    federation: FederationFolder,
+    folder: RunFolder,
+    run: RunDocument,
+    assembly: Assembly,
+    watcher: Watcher,
+) -> Tokenizer:
+    """The tokenizer in force: kept from the base, found by an earlier start, or learned now."""
+    if run.model.continue_from is not None:
+        return Tokenizer(None, None)
+    summary = folder.root / TOKENIZER_PART
+    if summary.exists():
+        digest = _load_part(summary).digest
+        assert digest is not None  # noqa: S101 - a learned tokenizer has one
+        return Tokenizer(digest, folder.objects.verified_path(digest))
+    parallel = parallel_set(federation, run)
+    began_s = time.monotonic()
+    session = learn_tokenizer(
+        run,
+        assembly,
+        parallel=parallel.learn if parallel is not None else None,
+        member_languages={member.id: member.languages for member in run.roster},
+        watcher=watcher,
+    )
+    text = session.tokenizer_json()
+    digest = folder.objects.put(text.encode())
+    traffic = {member: assembly.engine.traffic(member) for member in run.member_ids}
+    part = TokenizerPart(
+        mode=run.tokenizer.mode,
+        vocabulary=NetworkTokenizer.from_json(text).size,
+        merges=session.chosen,
+        digest=digest,
+        parallel=parallel_counts(text, parallel.measure) if parallel is not None else {},
+        exchanges=session.exchanges,
+        bytes_up={member: t.up_bytes for member, t in traffic.items()},
+        bytes_down={member: t.down_bytes for member, t in traffic.items()},
+        seconds=time.monotonic() - began_s,
+    )
+    write_atomic(summary, canonical_json(part.model_dump(mode="json")))
+    return Tokenizer(digest, folder.objects.path(digest))
+
+
+def parallel_counts(tokenizer: str, lines: Mapping[str, Sequence[str]]) -> dict[str, ParallelCount]:
+    """What each language's lines take under a tokenizer, given as the text of its file."""
+    encode = NetworkTokenizer.from_json(tokenizer).encode_batch
+    return {
+        language: ParallelCount(
+            sentences=len(found),
+            bytes=sum(len(line.encode()) for line in found),
+            tokens=sum(len(ids) for ids in encode(list(found))),
+        )
+        for language, found in lines.items()
+    }
+
+
+def parallel_set(federation: FederationFolder, run: RunDocument) -> ParallelSet | None:
+    """The parallel set of a run's languages, where it names one.
+
+    Raises:
+        DocumentError: parity mode without a parallel set or without languages.
+        CorpusNotFound, CorpusUnreadable: its files cannot be used.
+    """
+    named = sorted({language for member in run.roster for language in member.languages})
+    if run.tokenizer.parallel is not None and named:
+        return read_parallel((federation.root / run.tokenizer.parallel).resolve(), named)
+    if run.tokenizer.mode == "parity":
+        raise DocumentError(
+            "parity mode needs tokenizer.parallel, and languages of the roster's members",
+            where=federation.run_path(run.name),
+            remedy="name them, or set tokenizer.mode to 'ordinary'",
+        )
+    return None
+
+
+def _check_start(folder: RunFolder, run: RunDocument, *, resume: bool) -> None:
+    if not folder.started():
+        return
+    chain = folder.records()
+    if chain[0][1].run != run.digest:
+        raise DocumentError(
+            "was changed since the run began",
+            where=folder.federation / "runs" / f"{run.name}.toml",
+            remedy="restore it, or give the changed run a new name",
+        )
+    if not resume:
+        raise DocumentError(
+            f"has {len(chain) - 1} committed rounds already",
+            where=folder.root,
+            remedy="go on with --resume, or remove the folder to begin again",
+        )
+
+
+@contextmanager
+def _only_one(root: Path) -> Iterator[None]:
+    """Hold the run's lock: two coordinators of one run on one machine would fight."""
+    path = root / "lock"
+    with storage_errors(path), path.open("wb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FederationError(
+                "another process runs this run", where=root, remedy="wait for it, or end it"
+            ) from error
+        yield
+
+
+@contextmanager
+def _phase(notes: RunNotes, watcher: Watcher, name: str) -> Iterator[None]:
+    watcher.stage(name)
+    began_s = time.monotonic()
+    yield
+    notes.phases[name] = time.monotonic() - began_s

@@ -1,0 +1,86 @@
+"""The member's process: its connection, its threads, its end.
+
+Started by an engine with one end of a connection. When the coordinator is gone the process ends at
+once: everything it keeps is written atomically, so there is nothing to tidy.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from concord.base.clock import SystemClock
+from concord.base.errors import ConcordError, InternalError
+from concord.charter.run import Document
+from concord.federation.folders import MemberFolder
+from concord.federation.frames import ConnectionLost, Frame, Payload, receive_frame, send_frame
+from concord.federation.member.session import MemberSession
+from concord.federation.messages import TO_MEMBER, Failed, decode_message, encode_message
+
+MAX_PAYLOAD_BYTES = 1 << 40
+GONE_STATUS = 3
+FAILED_STATUS = 4
+
+
+def main(stream: socket.socket, folder: Path) -> None:
+    """Run one member until the coordinator says it is over or goes away."""
+    os.umask(0o077)
+    _one_thread()
+    member = MemberFolder(folder)
+    spool = member.open_private("incoming")
+    for leftover in spool.iterdir():
+        leftover.unlink()
+    inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
+    reader = threading.Thread(target=_read, args=(stream, spool, inbox.put), daemon=True)
+    reader.start()
+
+    def send(message: Document, payload: Payload = None) -> None:
+        send_frame(stream, encode_message(message), payload)
+
+    session = MemberSession(member, send, lambda: not inbox.empty(), SystemClock())
+    try:
+        _serve(session, inbox)
+    except ConnectionLost:
+        os._exit(GONE_STATUS)
+    except ConcordError as error:
+        _tell(send, error)
+        sys.exit(FAILED_STATUS)
+    except Exception as error:  # noqa: BLE001 - the boundary: no traceback, no text leaves
+        # The message of a foreign error may quote text; only its type is told.
+        _tell(send, InternalError(f"the member failed with {type(error).__name__}"))
+        sys.exit(FAILED_STATUS)
+
+
+def _serve(session: MemberSession, inbox: queue.SimpleQueue[Frame]) -> None:
+    going = True
+    while going:
+        frame = inbox.get()
+        message = decode_message(TO_MEMBER, frame.message, sender="coordinator")
+        going = session.handle(message, frame)
+
+
+def _read(stream: socket.socket, spool: Path, put: Callable[[Frame], None]) -> None:
+    try:
+        while True:
+            put(receive_frame(stream, spool, max_payload_bytes=MAX_PAYLOAD_BYTES))
+    except (ConnectionLost, ConcordError, OSError):
+        os._exit(GONE_STATUS)
+
+
+def _tell(send: Callable[[Document], None], error: ConcordError) -> None:
+    try:
+        send(Failed(code=error.code, message=str(error)[:2000]))
+    except ConnectionLost:
+        os._exit(GONE_STATUS)
+
+
+def _one_thread() -> None:
+    """One thread per member process: more would fight over the cores, a threefold waste."""
+    import torch
+
+    torch.set_num_threads(1)

@@ -1,0 +1,182 @@
+"""What a member does with each message: the member's half of the protocol.
+
+    Prepare ─► Prepared        CountPairs ─► PairCounts      UseTokenizer ─► Ready
+    SendBase ─► FirstBase      TakeBase, Committed: apply     Evaluate ─► Evaluation
+    Train ─► Grant, Progress…, UpdateHeader
+
+Messages are handled one after another. Training stops early when another message waits: then the
+round is over, or the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from concord.base.clock import Clock
+from concord.base.digest import digest_file
+from concord.base.errors import CheckpointError, MessageRefused
+from concord.charter.run import Document, parse_run
+from concord.federation.folders import MemberFolder
+from concord.federation.frames import Frame, Payload
+from concord.federation.member.state import MemberState
+from concord.federation.member.text import MemberText
+from concord.federation.member.training import MemberTraining
+from concord.federation.messages import (
+    Committed,
+    CountPairs,
+    Evaluate,
+    Evaluation,
+    Finish,
+    FirstBase,
+    Grant,
+    PairCounts,
+    Prepare,
+    Prepared,
+    Progress,
+    Ready,
+    SendBase,
+    TakeBase,
+    ToMember,
+    Train,
+    UseTokenizer,
+)
+
+PROGRESS_EVERY_S = 0.5
+
+
+class Outbox(Protocol):
+    """Sends to the coordinator; may block."""
+
+    def __call__(self, message: Document, payload: Payload = None) -> None: ...
+
+
+class MemberSession:
+    """One member's part in one run.
+
+    Args:
+        folder: The member's folder.
+        send: Sends to the coordinator.
+        interrupted: True when another message waits.
+        clock: Time, handed in.
+    """
+
+    def __init__(
+        self, folder: MemberFolder, send: Outbox, interrupted: Callable[[], bool], clock: Clock
+    ) -> None:
+        self._folder = folder
+        self._send = send
+        self._interrupted = interrupted
+        self._clock = clock
+        self._text: MemberText | None = None
+        self._training: MemberTraining | None = None
+
+    def handle(self, message: ToMember, frame: Frame) -> bool:
+        """Handle one message; False when the run is over.
+
+        Raises:
+            ConcordError: this member cannot go on.
+        """
+        match message:
+            case Prepare():
+                self._prepare(message)
+            case CountPairs():
+                answer = self._prepared.answer_counts(frame.read_payload())
+                self._send(PairCounts(), answer)
+            case UseTokenizer():
+                self._use_tokenizer(message, frame)
+            case SendBase():
+                path, digest = self._ready.first_base()
+                self._send(FirstBase(digest=digest), path)
+            case TakeBase():
+                self._take_base(message, frame)
+            case Train():
+                self._train(message)
+            case Committed():
+                self._apply(message, frame)
+            case Evaluate():
+                self._evaluate(message)
+            case Finish():
+                return False
+        return True
+
+    @property
+    def _prepared(self) -> MemberText:
+        if self._text is None:
+            raise MessageRefused("text is not prepared yet")
+        return self._text
+
+    @property
+    def _ready(self) -> MemberTraining:
+        if self._training is None:
+            raise MessageRefused("no tokenizer was given yet")
+        return self._training
+
+    def _prepare(self, message: Prepare) -> None:
+        run = parse_run(message.run, where="plan")
+        self._text = MemberText(self._folder, run)
+        self._send(Prepared(text=self._text.prepare()))
+
+    def _use_tokenizer(self, message: UseTokenizer, frame: Frame) -> None:
+        text = self._prepared
+        text.use_tokenizer(frame.read_payload() or None, message.digest)
+        run = text.run
+        state = MemberState(self._folder.open_private("state", run.name), run.digest)
+        self._training = MemberTraining(text, state)
+        _, first_base = self._training.first_base()
+        self._send(
+            Ready(
+                tokens=text.tokens,
+                first_base=first_base,
+                held=state.status.base,
+                held_round=state.status.base_round,
+            )
+        )
+
+    def _take_base(self, message: TakeBase, frame: Frame) -> None:
+        training = self._ready
+        if frame.payload is not None:
+            if digest_file(frame.payload) != message.digest:
+                frame.drop_payload()
+                raise CheckpointError("the base that came does not match its digest")
+            training.state.adopt_base(frame.payload, message.digest, message.round)
+        training.state.settle(message.included)
+        training.check_base(message.digest)
+
+    def _train(self, message: Train) -> None:
+        training = self._ready
+        if message.base != training.state.status.base or message.run != training.run.digest:
+            raise MessageRefused("the plan names a base or a run that this member does not hold")
+        self._send(Grant(round=message.round))
+        told_s = self._clock.monotonic_s()
+
+        def tell(steps: int, tokens: int) -> None:
+            nonlocal told_s
+            now_s = self._clock.monotonic_s()
+            if now_s - told_s >= PROGRESS_EVERY_S:
+                told_s = now_s
+                self._send(Progress(round=message.round, steps=steps, tokens=tokens))
+
+        made = training.train(message, interrupted=self._interrupted, on_progress=tell)
+        if made is not None:
+            header, payload = made
+            self._send(header, payload)
+
+    def _apply(self, message: Committed, frame: Frame) -> None:
+        self._ready.apply(message, frame)
+        frame.drop_payload()
+
+    def _evaluate(self, message: Evaluate) -> None:
+        training = self._ready
+        training.check_base(message.base)
+        sums = training.evaluate()
+        self._send(
+            Evaluation(
+                round=message.round,
+                base=message.base,
+                nats=sums.nats,
+                bytes=sums.bytes,
+                tokens=sums.tokens,
+                documents=sums.documents,
+            )
+        )

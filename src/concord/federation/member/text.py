@@ -1,0 +1,190 @@
+"""A member's text, from files to token shards. Only this process reads it; only counts leave."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from concord.base.digest import Digest, digest_bytes
+from concord.base.errors import CheckpointError, MessageRefused
+from concord.base.files import write_atomic
+from concord.charter.run import RunDocument
+from concord.data.bpe import CountingMember
+from concord.data.prepare import TextSummary, prepare_text, read_prepared
+from concord.data.samples import SampleOrder
+from concord.data.shards import TokenShards, write_shards
+from concord.data.summary import Part
+from concord.federation.folders import MemberFolder
+from concord.federation.messages import TextCounts
+from concord.model.folder import load_folder
+from concord.model.tokenizer import Tokenizer
+
+KEY_BYTES = 32
+
+
+class MemberText:
+    """One member's text in one run.
+
+    Args:
+        folder: The member's folder; its `member.toml` names the text.
+        run: The run document.
+
+    Raises:
+        DocumentError: `member.toml` is faulty.
+    """
+
+    def __init__(self, folder: MemberFolder, run: RunDocument) -> None:
+        self.run = run
+        self.folder = folder
+        self.file = folder.load()
+        self._counting: CountingMember | None = None
+        self._shards: TokenShards | None = None
+        self._order: SampleOrder | None = None
+        self._tokenizer: Tokenizer | None = None
+
+    def prepare(self) -> TextCounts:
+        """Read, clean and split the text, or take what an earlier start left.
+
+        Raises:
+            DataError: the text cannot be used.
+        """
+        summary = prepare_text(
+            self.folder.paths(self.file.text),
+            self._documents,
+            key=self._split_key(),
+            heldout_share=self.run.evaluation.heldout_share,
+            heldout_paths=self.folder.paths(self.file.heldout) or None,
+            text_key=self.file.text_key,
+        )
+        return text_counts(summary)
+
+    def answer_counts(self, request: bytes) -> bytes:
+        """Answer a request of the tokenizer session with counts of pairs."""
+        if self._counting is None:
+            self._counting = CountingMember(
+                self._texts("train"), max_bytes=self.run.tokenizer.sample_bytes
+            )
+        return self._counting.answer(request)
+
+    def use_tokenizer(self, data: bytes | None, digest: Digest | None) -> None:
+        """Encode the text, or take the shards that an earlier start wrote.
+
+        Raises:
+            CheckpointError: the tokenizer is not the one that was announced.
+            CorpusTooSmall: the text makes less than one batch.
+        """
+        self._counting = None
+        if data is not None and digest_bytes(data) != digest:
+            raise CheckpointError("the tokenizer that came does not match its digest")
+        tokenizer = self._load_tokenizer(data)
+        shards = self.folder.open_private("shards", self.run.name)
+        write_shards(
+            self._texts("train"),
+            shards,
+            encode_batch=tokenizer.encode_batch,
+            end_id=tokenizer.end_id,
+            vocabulary_size=tokenizer.size,
+            tokenizer_digest=tokenizer.digest,
+        )
+        self._open_shards_in(shards)
+
+    def _load_tokenizer(self, data: bytes | None) -> Tokenizer:
+        if data is not None:
+            self._tokenizer = Tokenizer.from_json(data.decode("utf-8"))
+        elif (folder := self.continued_folder) is not None:
+            self._tokenizer = Tokenizer.from_files(load_folder(folder).tokenizer_files)
+        else:
+            raise MessageRefused("no tokenizer came, and the run starts from no model folder")
+        return self._tokenizer
+
+    def _open_shards_in(self, folder: Path) -> None:
+        self._shards = TokenShards(folder)
+        self._order = SampleOrder(
+            self._shards, seed=self.run.seed, member=self.folder.id, context=self.run.model.context
+        )
+        self._order.check(self.batch_size)
+
+    def open(self, data: bytes | None) -> None:
+        """Take the shards that `use_tokenizer` wrote, in another process of this machine.
+
+        Raises:
+            ShardsCorrupt: they are missing or altered.
+        """
+        self._load_tokenizer(data)
+        self._open_shards_in(self.folder.open_private("shards", self.run.name))
+
+    @property
+    def continued_folder(self) -> Path | None:
+        """The model folder that the run continues from, from the federation's folder."""
+        path = self.run.model.continue_from
+        return None if path is None else (self.folder.root.parent.parent / path).resolve()
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        if self._tokenizer is None:
+            raise MessageRefused("no tokenizer was given yet")
+        return self._tokenizer
+
+    @property
+    def tokens(self) -> int:
+        return self._open_shards.token_count
+
+    @property
+    def token_counts(self) -> NDArray[np.int64]:
+        """[vocabulary] How often each token occurs in the training text."""
+        return self._open_shards.token_counts()
+
+    @property
+    def batch_size(self) -> int:
+        return self.run.inner.batch_tokens // self.run.model.context
+
+    def batch(self, step: int) -> NDArray[np.int64]:
+        """[batch, context + 1] Token ids of the global step: a pure function of run and step."""
+        if self._order is None:
+            raise MessageRefused("no tokenizer was given yet")
+        return self._order.batch(step, self.batch_size)
+
+    def heldout(self) -> Iterator[str]:
+        return self._texts("heldout")
+
+    @property
+    def _open_shards(self) -> TokenShards:
+        if self._shards is None:
+            raise MessageRefused("no tokenizer was given yet")
+        return self._shards
+
+    @property
+    def _documents(self) -> Path:
+        return self.folder.open_private("documents")
+
+    def _texts(self, part: Part) -> Iterator[str]:
+        return (document.text for document in read_prepared(self._documents, part))
+
+    def _split_key(self) -> bytes:
+        path = self.folder.open_private() / "split.key"
+        if not path.exists():
+            write_atomic(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
+        return path.read_bytes()
+
+
+Batch = Callable[[int], NDArray[np.int64]]
+
+
+def text_counts(summary: TextSummary) -> TextCounts:
+    """What of a summary may leave the member."""
+    return TextCounts(
+        documents=summary.documents,
+        bytes=summary.bytes,
+        exact_duplicates=summary.exact_duplicates,
+        near_duplicates=summary.near_duplicates,
+        train_documents=summary.train_documents,
+        train_bytes=summary.train_bytes,
+        heldout_documents=summary.heldout_documents,
+        heldout_bytes=summary.heldout_bytes,
+        scripts=summary.scripts,
+        languages=summary.languages,
+    )

@@ -1,0 +1,210 @@
+"""A member that speaks the real protocol over the real connection, and misbehaves on command.
+
+It reads no text and trains nothing: its update is a pseudo-random function of member, round and
+base, so that a test can tell which updates went into a base. `script.json` in its folder says what
+it does wrong, and in which round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+
+from concord.base.digest import Digest, digest_bytes, digest_file
+from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
+from concord.charter.run import Document, RunDocument, parse_run
+from concord.federation.frames import ConnectionLost, Frame, Payload, receive_frame, send_frame
+from concord.federation.layouts import step_layout, update_layout
+from concord.federation.messages import (
+    TO_MEMBER,
+    Committed,
+    Evaluate,
+    Evaluation,
+    Failed,
+    Finish,
+    FirstBase,
+    Grant,
+    Prepare,
+    Prepared,
+    Ready,
+    Refusal,
+    SendBase,
+    TakeBase,
+    TextCounts,
+    Train,
+    UpdateHeader,
+    UseTokenizer,
+    decode_message,
+    encode_message,
+)
+from concord.update.combine import apply_step
+from concord.update.payload import MAGIC, UpdateFile, UpdateIdentity, encode_update
+
+SPECS = [TensorSpec("embed_tokens.weight", (8, 16)), TensorSpec("layer.weight", (16, 16))]
+MAX_PAYLOAD_BYTES = 1 << 24
+PACE_S = 0.1
+"""A round takes this long, so that a member which was started again finds one to join."""
+
+
+def main(stream: socket.socket, folder: Path) -> None:
+    """Run a scripted member; the signature of a member's process."""
+    member = ScriptedMember(stream, folder)
+    try:
+        while member.serve():
+            pass
+    except ConnectionLost:
+        os._exit(3)
+
+
+class ScriptedMember:
+    """The member's half of the protocol, with numbers in place of training."""
+
+    def __init__(self, stream: socket.socket, folder: Path) -> None:
+        self._stream = stream
+        self._folder = folder
+        self._id = folder.name
+        self._run: RunDocument | None = None
+        self._base: Digest | None = None
+        path = folder / "script.json"
+        self._script: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+        spool = folder / "spool"
+        spool.mkdir(exist_ok=True)
+        self._spool = spool
+
+    def serve(self) -> bool:
+        """Handle one message; False at the end of the run."""
+        frame = receive_frame(self._stream, self._spool, max_payload_bytes=MAX_PAYLOAD_BYTES)
+        message = decode_message(TO_MEMBER, frame.message, sender="coordinator")
+        match message:
+            case Prepare():
+                self._prepare(message)
+            case UseTokenizer():
+                first = self._first_base()[1]
+                self._send(Ready(tokens=1, first_base=first, held=None, held_round=0))
+            case SendBase():
+                path, digest = self._first_base()
+                self._send(FirstBase(digest=digest), path)
+            case TakeBase():
+                self._take(frame, message.digest)
+            case Train():
+                self._train(message)
+            case Committed():
+                self._apply(message, frame)
+            case Evaluate():
+                self._evaluate(message)
+            case Finish():
+                return False
+        return True
+
+    def _send(self, message: Document, payload: Payload = None) -> None:
+        send_frame(self._stream, encode_message(message), payload)
+
+    def _does(self, deed: str, round_: int) -> bool:
+        """Whether the script names this deed for this round; each deed is done once."""
+        done = self._folder / f"done-{deed}"
+        if self._script.get(deed) != round_ or done.exists():
+            return False
+        done.touch()
+        return True
+
+    def _prepare(self, message: Prepare) -> None:
+        self._run = parse_run(message.run)
+        if "fail_to_prepare" in self._script:
+            self._send(Failed(code="C203", message="holds no document"))
+            return
+        counts = dict.fromkeys(TextCounts.model_fields.keys() - {"scripts", "languages"}, 1)
+        self._send(Prepared(text=TextCounts.model_validate(counts)))
+
+    def _first_base(self) -> tuple[Path, Digest]:
+        path = self._folder / "first.tensors"
+        return path, write_tensors(path, SPECS, (np.ones(s.shape, np.float32) for s in SPECS))
+
+    def _take(self, frame: Frame, digest: Digest) -> None:
+        assert frame.payload is not None  # noqa: S101 - it never says that it holds a base
+        frame.payload.replace(self._folder / "base.tensors")
+        self._base = digest
+
+    def _train(self, plan: Train) -> None:
+        if self._does("refuse", plan.round):
+            self._send(Refusal(round=plan.round, reason="no grant for this use"))
+            return
+        self._send(Grant(round=plan.round))
+        if self._does("die", plan.round):
+            os._exit(9)
+        if self._does("hang", plan.round):
+            time.sleep(3600)
+        if self._does("send_rubbish", plan.round):
+            self._stream.sendall(b"\x00" * 64)
+            return
+        if self._does("send_unknown_message", plan.round):
+            send_frame(self._stream, b'{"kind":"run_this"}')
+            return
+        time.sleep(2.0 if self._does("be_slow", plan.round) else PACE_S)
+        self._send_update(plan)
+
+    def _send_update(self, plan: Train) -> None:
+        assert self._run is not None  # noqa: S101 - prepared before
+        base = TensorFile(self._folder / "base.tensors")
+        arrays = {spec.name: self._difference(spec, plan) for spec in base.specs}
+        named = "sha256:" + "0" * 64 if self._does("name_another_base", plan.round) else plan.base
+        path = self._folder / "update.part"
+        layout = update_layout(self._run, base.specs, plan.round)
+        identity = UpdateIdentity(plan.run, plan.round, named, self._id)
+        encode_update(path, layout, identity, arrays)
+        data = path.read_bytes()
+        if self._does("send_nan", plan.round):
+            data = _with_infinite_scale(data)
+        if self._does("truncate", plan.round):
+            data = data[: len(data) // 2]
+        header = UpdateHeader(
+            round=plan.round,
+            base=plan.base,
+            payload_digest=digest_bytes(data),
+            steps=plan.inner_steps,
+            tokens=1,
+            flops=1,
+            train_s=0.0,
+            mean_loss=1.0,
+        )
+        self._send(header, data)
+        if self._does("send_twice", plan.round):
+            self._send(header, data)
+
+    def _difference(self, spec: TensorSpec, plan: Train) -> FloatArray:
+        text = f"{self._id} {plan.round} {plan.base} {spec.name}"
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+        scale = 1e6 if self._does("send_huge", plan.round) else 1.0
+        return np.random.default_rng(seed).normal(0, scale, spec.shape).astype(np.float32)
+
+    def _apply(self, message: Committed, frame: Frame) -> None:
+        assert self._run is not None  # noqa: S101 - prepared before
+        assert frame.payload is not None  # noqa: S101 - every commit carries its step
+        path = self._folder / "base.tensors"
+        base = TensorFile(path)
+        step = UpdateFile(frame.payload, step_layout(self._run, base.specs, message.round - 1))
+        prepared = self._folder / "base.part"
+        digest = apply_step(base, step, prepared)
+        frame.drop_payload()
+        if digest != message.base:
+            raise AssertionError("a member's base differs from the coordinator's")
+        prepared.replace(path)
+        self._base = digest
+
+    def _evaluate(self, message: Evaluate) -> None:
+        found = digest_file(self._folder / "base.tensors")
+        self._send(
+            Evaluation(round=message.round, base=found, nats=1.0, bytes=8, tokens=2, documents=1)
+        )
+
+
+def _with_infinite_scale(data: bytes) -> bytes:
+    """Put an infinity where the first tensor's scales begin, behind magic and header."""
+    fixed = len(MAGIC) + 4
+    begin = fixed + int.from_bytes(data[len(MAGIC) : fixed], "little")
+    return data[:begin] + np.float32(np.inf).tobytes() + data[begin + 4 :]

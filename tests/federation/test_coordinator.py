@@ -1,0 +1,217 @@
+"""The coordinator with real processes that die, lie and dawdle: the round goes on without them."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from concord.base.clock import SystemClock
+from concord.base.errors import CheckpointError, MemberFailed, QuorumLost
+from concord.base.tensors import TensorFile
+from concord.charter.run import parse_run
+from concord.federation.assembly import Assembly, Tokenizer
+from concord.federation.coordinator import Coordinator
+from concord.federation.engine.local import LocalEngine
+from concord.federation.records import RunFolder
+from concord.federation.watcher import Watcher
+from concord.testing.scripted_member import main as scripted_main
+
+pytestmark = pytest.mark.processes
+MEMBERS = ("chad", "fiji", "laos", "peru")
+ROUNDS = 6
+
+
+def document(**rounds):
+    value = {
+        "name": "test",
+        "roster": [{"id": member} for member in MEMBERS],
+        "rounds": {"count": ROUNDS, "inner_steps": 2, "min_grace_s": 30.0, **rounds},
+        "evaluation": {"every_rounds": 2},
+        "inner": {"state": {"mode": "local"}, "batch_tokens": 128},
+    }
+    return parse_run(value)
+
+
+class Federation:
+    def __init__(self, root):
+        self.root = root
+        self.engines = []
+
+    def script(self, member, **deeds):
+        folder = self.root / "members" / member
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "script.json").write_text(json.dumps(deeds))
+
+    def run(self, run=None, watcher=None, **engine_options):
+        run = run or document()
+        folder = RunFolder(self.root, run.name)
+        folder.create()
+        for member in MEMBERS:
+            (self.root / "members" / member).mkdir(parents=True, exist_ok=True)
+        engine = LocalEngine(
+            {member: self.root / "members" / member for member in MEMBERS},
+            scripted_main,
+            spool=folder.root / "incoming",
+            max_payload_bytes=1 << 20,
+            preload=("concord.testing.scripted_member",),
+            restart_pause_s=0.05,
+            **engine_options,
+        )
+        self.engines.append(engine)
+        engine.start()
+        try:
+            Coordinator(
+                run,
+                folder,
+                Assembly(run, engine),
+                tokenizer=Tokenizer(None, None),
+                clock=SystemClock(),
+                watcher=watcher or Watcher(),
+            ).run()
+        finally:
+            engine.stop()
+        return [record for _, record in folder.records()]
+
+
+@pytest.fixture
+def federation(tmp_path):
+    return Federation(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return Federation(tmp_path_factory.mktemp("undisturbed")).run()
+
+
+def test_all_rounds_are_committed_with_everybody(undisturbed, federation):
+    records = federation.run()
+    assert len(records) == ROUNDS + 1
+    assert all(set(record.contributions) == set(MEMBERS) for record in records[1:])
+    assert [r.base for r in records] == [r.base for r in undisturbed]
+
+
+def test_every_member_measured_the_final_base(federation):
+    records = federation.run()
+    found = list(RunFolder(federation.root, "test").evaluations())
+    final = {member for member, e in found if e.base == records[-1].base}
+    assert final == set(MEMBERS)
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason"),
+    [
+        ("die", "lost"),
+        ("send_rubbish", "lost"),
+        ("send_unknown_message", "lost"),
+        ("refuse", "declined: no grant for this use"),
+        ("name_another_base", "refused: wrong-base"),
+        ("send_nan", "refused: non-finite"),
+        ("truncate", "refused: malformed"),
+    ],
+)
+def test_a_round_goes_on_without_a_member_that_fails(federation, deed, reason):
+    federation.script("fiji", **{deed: 1})
+    records = federation.run()
+    assert set(records[2].contributions) == set(MEMBERS) - {"fiji"}
+    assert records[2].left_out["fiji"].startswith(reason)
+    assert len(records) == ROUNDS + 1
+    assert "fiji" in records[-1].contributions, "it takes part again"
+
+
+def test_an_update_far_out_of_bounds_is_refused_once_there_is_a_history(federation):
+    federation.script("peru", send_huge=3)
+    records = federation.run()
+    assert records[4].left_out["peru"].startswith("refused: norm-out-of-bounds")
+
+
+def test_a_second_update_of_one_member_counts_once(federation, undisturbed):
+    federation.script("laos", send_twice=1)
+    assert [r.base for r in federation.run()] == [r.base for r in undisturbed]
+
+
+def test_a_slow_member_is_waited_for_within_the_grace(federation, undisturbed):
+    federation.script("chad", be_slow=2)
+    assert [r.base for r in federation.run()] == [r.base for r in undisturbed]
+
+
+def test_a_member_that_hangs_does_not_stop_the_round(federation):
+    federation.script("chad", hang=1)
+    records = federation.run(document(min_grace_s=0.2, grace_share=0.0))
+    assert records[2].left_out["chad"].startswith("late")
+    assert len(records) == ROUNDS + 1
+
+
+def test_a_corpus_fault_is_reported_before_any_training(federation):
+    federation.script("laos", fail_to_prepare=0)
+    with pytest.raises(MemberFailed, match="C203"):
+        federation.run()
+    assert not RunFolder(federation.root, "test").started()
+
+
+def test_without_a_quorum_the_run_stops_and_keeps_what_was_committed(federation):
+    for member in MEMBERS[:3]:
+        federation.script(member, die=2)
+    with pytest.raises(QuorumLost):
+        federation.run(max_restarts=0)
+    assert len(RunFolder(federation.root, "test").records()) == 3
+
+
+class _StopAfter(Watcher):
+    def __init__(self, rounds):
+        self.rounds = rounds
+
+    def committed(self, record):
+        if record.round == self.rounds:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_a_run_stopped_and_started_again_ends_with_the_same_base(federation, undisturbed, rounds):
+    with pytest.raises(KeyboardInterrupt):
+        federation.run(watcher=_StopAfter(rounds))
+    assert [r.base for r in federation.run()] == [r.base for r in undisturbed]
+
+
+class _KillMembers(Watcher):
+    def __init__(self, federation):
+        self.federation = federation
+
+    def committed(self, record):
+        if record.round == 2:
+            for process in self.federation.engines[-1].process_ids().values():
+                os.kill(process, signal.SIGKILL)
+
+
+def test_all_members_killed_at_once_come_back_and_the_run_ends_the_same(federation, undisturbed):
+    records = federation.run(watcher=_KillMembers(federation))
+    assert len(records) == ROUNDS + 1
+    assert all(record.contributions for record in records[1:])
+
+
+def test_an_altered_base_is_found_when_a_run_is_resumed(federation):
+    with pytest.raises(KeyboardInterrupt):
+        federation.run(watcher=_StopAfter(2))
+    folder = RunFolder(federation.root, "test")
+    path = folder.objects.path(folder.records()[-1][1].base)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="altered"):
+        federation.run()
+
+
+def test_an_altered_record_breaks_the_chain(federation):
+    federation.run()
+    path = federation.root / "runs" / "test" / "records" / "000002.json"
+    path.write_bytes(path.read_bytes().replace(b'"round":2', b'"round":2 '))
+    with pytest.raises(CheckpointError, match="does not follow"):
+        RunFolder(federation.root, "test").records()
+
+
+def test_only_the_needed_objects_are_kept(federation):
+    records = federation.run()
+    kept = [p for p in (federation.root / "objects").rglob("*") if p.is_file()]
+    assert len(kept) <= 5
+    first = RunFolder(federation.root, "test").objects.path(records[0].base)
+    assert TensorFile(first)["layer.weight"].min() == 1.0
