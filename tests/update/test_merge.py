@@ -46,9 +46,8 @@ def test_rda_of_two_orthogonal_vectors_is_the_published_one(tmp_path):
 
 
 def test_rda_of_two_to_one_weights_is_the_published_one(tmp_path):
-    merged = Merge(pair(tmp_path, [(3, 0), (0, 1)], [Fraction(2, 3), Fraction(1, 3)]), RDA).tensor(
-        "w"
-    )
+    accepted = pair(tmp_path, [(3, 0), (0, 1)], [Fraction(2, 3), Fraction(1, 3)])
+    merged = Merge(accepted, RDA).tensor("w")
     np.testing.assert_allclose(merged, [2.0870, 1.0435], atol=5e-5)
 
 

@@ -98,7 +98,7 @@ def check_encodable(values: FloatArray) -> None:
     Raises:
         UpdateError: a value is NaN, infinite or beyond `LIMIT`.
     """
-    if values.size and not np.abs(values).max() <= LIMIT:
+    if not _within(values, LIMIT):
         refuse_to_encode()
 
 
@@ -111,8 +111,13 @@ def refuse_to_encode() -> NoReturn:
 
 def check_decoded(values: FloatArray) -> None:
     """Refuse decoded values, or scales, that are NaN, infinite or beyond twice `LIMIT`."""
-    if values.size and not np.abs(values).max() <= 2 * LIMIT:
+    if not _within(values, 2 * LIMIT):
         raise UpdateRefused(RefusalReason.NON_FINITE, "holds a value that is not finite")
+
+
+def _within(values: FloatArray, limit: float) -> bool:
+    """False for a NaN too: it compares as neither."""
+    return not values.size or bool(values.min() >= -limit and values.max() <= limit)
 
 
 def malformed(what: str) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
@@ -16,45 +17,66 @@ from concord.update.codecs.interface import (
 )
 
 
-class Fp32(Codec):
-    """Four bytes per value, little-endian; exact."""
+class Plain(Codec):
+    """A fixed number of bytes for each value on its own."""
+
+    width: int
+    """Bytes per value."""
+
+    @abstractmethod
+    def write(self, values: FloatArray) -> bytes:
+        """Bytes of checked values."""
+
+    @abstractmethod
+    def read(self, data: memoryview, out: FloatArray) -> None:
+        """Values of bytes, written into `out`."""
 
     def least_bytes(self, size: int) -> int:
-        return 4 * size
+        return self.width * size
 
     most_bytes = least_bytes
 
     def encode(self, values_D: FloatArray) -> bytes:
-        check_encodable(values_D)
-        return values_D.astype("<f4").tobytes()
+        parts = []
+        for start in range(0, values_D.size, WINDOW):
+            window = values_D[start : start + WINDOW]
+            check_encodable(window)
+            parts.append(self.write(window))
+        return b"".join(parts)
 
     def windows(self, data: memoryview, size: int, length: int = WINDOW) -> Iterator[FloatArray]:
         check_length(self, data, size)
+        out = np.empty(min(size, length), np.float32)
         for start in range(0, size, length):
-            part = np.frombuffer(data[4 * start : 4 * (start + length)], "<f4")
-            window = part.astype(np.float32)
+            window = out[: min(length, size - start)]
+            self.read(data[self.width * start : self.width * (start + window.size)], window)
             check_decoded(window)
             yield window
 
 
-class Bf16(Codec):
+class Fp32(Plain):
+    """Four bytes per value, little-endian; exact."""
+
+    width = 4
+
+    def write(self, values: FloatArray) -> bytes:
+        return values.astype("<f4", copy=False).tobytes()
+
+    def read(self, data: memoryview, out: FloatArray) -> None:
+        np.copyto(out, np.frombuffer(data, "<f4"))
+
+
+class Bf16(Plain):
     """Two bytes per value: relative error at most 2^-8 for normal numbers."""
 
-    def least_bytes(self, size: int) -> int:
-        return 2 * size
+    width = 2
 
-    most_bytes = least_bytes
-
-    def encode(self, values_D: FloatArray) -> bytes:
-        check_encodable(values_D)
-        bits = np.ascontiguousarray(values_D, np.float32).view(np.uint32)
+    def write(self, values: FloatArray) -> bytes:
+        bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
         is_odd = (bits >> 16) & 1
         return ((bits + 0x7FFF + is_odd) >> 16).astype("<u2").tobytes()
 
-    def windows(self, data: memoryview, size: int, length: int = WINDOW) -> Iterator[FloatArray]:
-        check_length(self, data, size)
-        for start in range(0, size, length):
-            upper = np.frombuffer(data[2 * start : 2 * (start + length)], "<u2")
-            window = (upper.astype(np.uint32) << 16).view(np.float32)
-            check_decoded(window)
-            yield window
+    def read(self, data: memoryview, out: FloatArray) -> None:
+        bits = out.view(np.uint32)
+        np.copyto(bits, np.frombuffer(data, "<u2"))
+        np.left_shift(bits, 16, out=bits)
