@@ -1,12 +1,12 @@
 """Tokens per second of the inner loop against the plainest PyTorch loop with the same network.
 
-usage: throughput.py [--repetitions N] [--steps N] [--threads N]
+usage: throughput.py [--repetitions N] [--steps N]
 
 Plain loop: `model(...)`, `torch.nn.functional.cross_entropy`, `backward`, `clip_grad_norm_`, and
 `torch.optim` steps, under the same bf16 autocast, on the same batches. Concord's loop does the
 same plus z-loss, the schedule and a look at every loss. Arms are timed in turn, in small portions
-whose order alternates, so that a busy machine slows all of them; the ratio is the median over
-portions. Prints a Markdown table for `docs/benchmarks/throughput.md`.
+whose order alternates, in CPU seconds, so that other work on the machine touches both alike; the
+ratio is the median over portions. Prints a Markdown table for `docs/benchmarks/throughput.md`.
 """
 
 import argparse
@@ -98,10 +98,10 @@ class ConcordLoop:
         self.trainer.run(batches, first_step=first_step, count=count)
 
 
-def seconds(loop: Loop, batches: Batches, first_step: int, count: int) -> float:
-    begun = time.perf_counter()
+def cpu_seconds(loop: Loop, batches: Batches, first_step: int, count: int) -> float:
+    begun = time.process_time()
     loop.run(batches, first_step, count)
-    return time.perf_counter() - begun
+    return time.process_time() - begun
 
 
 def compare(
@@ -129,7 +129,7 @@ def compare(
     for repetition in range(repetitions):
         took: dict[Loop, float] = {}
         for loop in (plain, ours) if repetition % 2 else (ours, plain):
-            took[loop] = seconds(loop, batches, 3 + repetition * steps, steps)
+            took[loop] = cpu_seconds(loop, batches, 3 + repetition * steps, steps)
             rates[loop].append(steps * BATCH_TOKENS / took[loop])
         ratios.append(took[plain] / took[ours])
     return (
@@ -144,11 +144,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    print(f"{processor()}, {options.threads} thread, torch {torch.__version__}\n")
-    print("| network | optimiser | precision | plain tok/s | Concord tok/s | ratio | lowest |")
+    torch.set_num_threads(1)
+    print(f"{processor()}, one thread, torch {torch.__version__}\n")
+    print(
+        "| network | optimiser | precision | plain tok/CPU-s | Concord tok/CPU-s | ratio | lowest |"
+    )
     print("|---|---|---|--:|--:|--:|--:|")
     for name, shape in SHAPES.items():
         for optimizer in get_args(Optimizer):

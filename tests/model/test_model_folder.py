@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -176,6 +177,20 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         save_folder(tmp_path / "file" / "model", small_model(), byte_tokenizer_files())
+
+
+def test_a_full_disk_is_told_and_leaves_the_earlier_folder(saved):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(StorageError, match="model"):
+            save_folder(saved, small_model(seed=4), byte_tokenizer_files())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(saved.parent) == ["model"]
+    expected = read_tensors(small_model(seed=3))["model.embed_tokens.weight"]
+    found = read_tensors(load_folder(saved).model)["model.embed_tokens.weight"]
+    assert np.array_equal(found, expected)
 
 
 def test_a_file_name_cannot_leave_the_folder(tmp_path):

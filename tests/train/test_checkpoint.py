@@ -2,6 +2,12 @@
 
 import json
 import os
+import resource
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +112,44 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         save_checkpoint(tmp_path / "file" / "state", trainer(), step=1)
+
+
+@contextmanager
+def files_limited_to(size):
+    """What a full disk does: writing beyond this size fails in the middle."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_told_and_leaves_the_earlier_checkpoint(tmp_path):
+    member = trainer()
+    save_checkpoint(tmp_path / "state", member, step=1)
+    before = sorted(os.listdir(tmp_path / "state"))
+    member.run(batches, first_step=1, count=1)
+    with files_limited_to(20_000), pytest.raises(StorageError, match="state"):
+        save_checkpoint(tmp_path / "state", member, step=2)
+    assert sorted(os.listdir(tmp_path / "state")) == before
+    assert load_checkpoint(tmp_path / "state", trainer()).step == 1
+
+
+@pytest.mark.processes
+def test_a_process_killed_while_saving_resumes_to_the_same_bits(tmp_path):
+    script = Path(__file__).with_name("train_until_killed.py")
+    command = [sys.executable, str(script), str(tmp_path / "state")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(6):  # several saves were made; the next is on its way
+            assert process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+
+    resumed = trainer(tiny_model(seed=5))
+    step = load_checkpoint(tmp_path / "state", resumed).step
+    assert step >= 6
+    resumed.run(batches, first_step=step, count=3)
+    undisturbed = trainer()
+    undisturbed.run(batches, first_step=0, count=step + 3)
+    assert same(read_tensors(undisturbed.model), read_tensors(resumed.model))

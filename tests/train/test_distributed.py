@@ -32,7 +32,7 @@ def test_two_processes_give_the_result_of_one(tmp_path):
 
     alone = trainer(total_steps=20, warmup_steps=2)
     stats = alone.run(batches, first_step=0, count=6)
-    expected = read_tensors(alone.model)
+    start, expected = read_tensors(tiny_model()), read_tensors(alone.model)
     sums = heldout_sums(
         alone.model,
         ["some text", "more of it"],
@@ -49,7 +49,9 @@ def test_two_processes_give_the_result_of_one(tmp_path):
         assert result["nats"] == pytest.approx(sums.nats, rel=1e-4)
         found = TensorFile(tmp_path / f"weights-{rank}.safetensors")
         for name, array in expected.items():
-            np.testing.assert_allclose(found[name], array, atol=2e-5)
+            moved = np.linalg.norm(array - start[name])
+            # Muon rounds to bfloat16: float32 sums in another order can fall on the other side
+            assert np.linalg.norm(found[name] - array) < 0.01 * moved
 
 
 def test_a_batch_too_small_for_the_devices_is_refused():

@@ -186,7 +186,7 @@ def save_folder(path: Path, model: PreTrainedModel, tokenizer_files: Mapping[str
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.mkdir()
-            _write_weights(temporary, model)
+            _write_weights(temporary, model, path)
             for name, text in sorted(tokenizer_files.items()):
                 if Path(name).name != name:
                     raise ModelError(f"{name[:80]!r} is not a plain file name")
@@ -209,14 +209,14 @@ def _no_progress_bars() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _write_weights(folder: Path, model: PreTrainedModel) -> None:
+def _write_weights(folder: Path, model: PreTrainedModel, final: Path) -> None:
     try:
         with _no_progress_bars():
             model.save_pretrained(folder)
     except SafetensorError as error:
         raise StorageError(
             f"weights cannot be written: {str(error)[:200]}",
-            where=folder.parent,
+            where=final,
             remedy="free some space, then try again",
         ) from error
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from concord.base.canonical import Json, canonical_json, parse_json
 from concord.base.digest import Digest, digest_file, digest_json
 from concord.base.errors import CheckpointError, DocumentError, ModelError
-from concord.base.files import private_folder, write_atomic
+from concord.base.files import private_folder, storage_errors, write_atomic
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
 from concord.model.tensors import load_tensors, to_array
 from concord.train.loop import LocalTrainer
@@ -63,7 +63,8 @@ def save_checkpoint(folder: Path, trainer: LocalTrainer, *, step: int, note: Jso
     temporary = folder / "new.safetensors"
     digest = write_tensors(temporary, specs, arrays)
     file = folder / _file_name(digest)
-    temporary.replace(file)
+    with storage_errors(file):
+        temporary.replace(file)
     document = {"format": FORMAT, "step": step, "tensors": digest, "note": note}
     document["check"] = digest_json(document)
     write_atomic(folder / DOCUMENT, canonical_json(document), mode=0o600)

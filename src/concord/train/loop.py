@@ -33,7 +33,7 @@ from concord.train.ranks import ONE_PROCESS, Ranks
 Batches = Callable[[int], NDArray[np.int64]]
 FLOPS_PER_WEIGHT_AND_TOKEN = 6  # Kaplan et al. 2020, section 2.1: forward 2, backward 4
 GPU_LOOK_EVERY_STEPS = 16
-EAGER_ATTENTION_TOKENS = 512  # measured: on a CPU plain attention is faster up to here
+EAGER_ATTENTION_TOKENS = 512  # measured: in bf16 on a CPU, plain attention is faster up to here
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class LocalTrainer:
         self.total_steps = total_steps
         self.optimizer = InnerOptimizer(model, inner)
         self._bfloat16 = inner.precision == "bf16" and gains_from_bfloat16(self.device)
+        self._bfloat16_on_cpu = self._bfloat16 and self.device.type == "cpu"
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         self._parameter_count = parameter_count(model)
         self._end_id = end_id
@@ -138,7 +139,7 @@ class LocalTrainer:
             while done < count and not should_stop():
                 step = first_step + done
                 batch = batches(step)
-                if self.device.type == "cpu" and batch.shape[1] <= EAGER_ATTENTION_TOKENS + 1:
+                if self._bfloat16_on_cpu and batch.shape[1] <= EAGER_ATTENTION_TOKENS + 1:
                     self._use_attention("eager")
                 losses[done] = self._backward(batch)
                 norms[done] = self._clip()
