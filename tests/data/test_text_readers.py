@@ -29,7 +29,7 @@ def failing(path, **options):
     assert path.name in told
     assert caught.value.remedy
     assert HIDDEN not in told
-    assert HIDDEN not in repr(caught.value.__cause__)
+    assert caught.value.__context__ is None  # it could carry the text into a traceback
     return told
 
 
@@ -236,6 +236,16 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, suffix):
         tracemalloc.stop()
     assert characters >= 4_000_000
     assert peak_bytes < (3 << 20 if suffix == "parquet" else 1 << 20)
+
+
+def test_a_parquet_file_of_one_row_group_is_not_loaded_whole(tmp_path):
+    rng = random.Random(5)
+    records = [{"text": rng.randbytes(4000).hex()} for _ in range(4000)]
+    write_parquet(tmp_path / "a.parquet", records, row_group_size=4000)
+    before_bytes = pa.total_allocated_bytes()
+    held_bytes = [pa.total_allocated_bytes() for _ in read_documents([tmp_path / "a.parquet"])]
+    assert (tmp_path / "a.parquet").stat().st_size > 30 << 20
+    assert max(held_bytes) - before_bytes < 25 << 20
 
 
 def test_a_reader_left_early_closes_its_file(tmp_path):

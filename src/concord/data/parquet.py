@@ -13,6 +13,7 @@ from concord.data.documents import MAX_DOCUMENT_BYTES
 from concord.data.sources import SourceFile
 
 BATCH_ROWS = 256
+BUFFER_BYTES = 1 << 20
 MAX_NAMES_TOLD = 8
 
 
@@ -26,7 +27,7 @@ def read_rows(
     """
     number = 0
     try:
-        with pq.ParquetFile(source.path, page_checksum_verification=True) as file:
+        with _open(source) as file:
             columns = _columns(file.schema_arrow, source, text_key, optional)
             for batch in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
                 for fields in batch.to_pylist():
@@ -35,11 +36,22 @@ def read_rows(
                     yield number, fields
                 at(source.bytes * number // max(1, file.metadata.num_rows))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise CorpusUnreadable(
-            f"is damaged or no Parquet file, after row {number:,} ({type(error).__name__})",
-            where=source.path,
-            remedy="fetch or write the file again",
-        ) from None  # the cause may carry the text of a row
+        problem = type(error).__name__
+    else:
+        return
+    # Raised here, not above: what caused it may carry the text of a row.
+    raise CorpusUnreadable(
+        f"is damaged or no Parquet file, after row {number:,} ({problem})",
+        where=source.path,
+        remedy="fetch or write the file again",
+    )
+
+
+def _open(source: SourceFile) -> Any:
+    # Arrow's defaults would load the whole column of a row group, which may be the whole file.
+    return pq.ParquetFile(
+        source.path, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True
+    )
 
 
 def _columns(schema: Any, source: SourceFile, text_key: str, optional: Sequence[str]) -> list[str]:

@@ -1,7 +1,8 @@
 """Files, plain or compressed, as lines of UTF-8, read without holding more than one line.
 
 What the operating system, the decompressors and the decoder complain of becomes
-`CorpusUnreadable` here, with the file and the line, and never with the text itself.
+`CorpusUnreadable` here, with the file and the line, and never with the text itself, not even in
+the error that caused it.
 """
 
 from __future__ import annotations
@@ -41,11 +42,15 @@ def read_lines(source: SourceFile, at: Callable[[int], None]) -> Iterator[tuple[
                 yield number, _decode(line, source, number)
                 at(raw.tell())
     except DAMAGE as error:
-        raise CorpusUnreadable(
-            f"is damaged or cut short after line {number:,} ({type(error).__name__})",
-            where=source.path,
-            remedy="fetch or compress the file again",
-        ) from error
+        problem = type(error).__name__
+    else:
+        return
+    # Raised here, not above: what caused it may carry bytes of the text.
+    raise CorpusUnreadable(
+        f"is damaged or cut short after line {number:,} ({problem})",
+        where=source.path,
+        remedy="fetch or compress the file again",
+    )
 
 
 @contextmanager
@@ -72,9 +77,11 @@ def _decode(line: bytes, source: SourceFile, number: int) -> str:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise CorpusUnreadable(
-            f"line {number:,} is not UTF-8 (byte {error.start + 1:,} of the line)",
-            where=source.path,
-            remedy="convert the file to UTF-8, for example with iconv",
-        ) from None  # the cause carries the text of the line
-    return text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
+        place = error.start + 1
+    else:
+        return text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
+    raise CorpusUnreadable(
+        f"line {number:,} is not UTF-8 (byte {place:,} of the line)",
+        where=source.path,
+        remedy="convert the file to UTF-8, for example with iconv",
+    )
