@@ -49,7 +49,7 @@ def day(desk: Desk) -> Page:
             lines.append(f"{name}: {when if relative is None else f'{relative} ({when})'}")
     lines = desk.rng.sample(lines, min(len(lines), 3))
     if (quarter := desk.tongue.quarter(today)) is not None:
-        lines.append(f"{quarter}, {today.year}")
+        lines.append(quarter)
     years = desk.rng.randint(2, 60)
     if (relative := desk.tongue.relative(-years, "year")) is not None:
         lines.append(f"{relative}: {today.year - years}")
@@ -73,7 +73,7 @@ def year(desk: Desk) -> Page:
     chosen = sorted(desk.rng.sample(days, min(len(days), desk.rng.randint(5, 12))))
     lines = [f"{desk.tongue.day_and_month(day)} – {name}" for day, name in chosen]
     fixed = [s for s in desk.knowledge.statements.get("feast", ()) if desk.rng.random() < 0.3]
-    return Page(f"{desk.labels['feast']}, {number}", [*lines, *map(desk.tell, fixed)])
+    return Page(f"{desk.labels['feast']} – {number}", [*lines, *map(desk.tell, fixed)])
 
 
 def week(desk: Desk) -> Page:
@@ -84,5 +84,5 @@ def week(desk: Desk) -> Page:
     for number in sorted(desk.rng.sample(range(7), desk.rng.randint(4, 7))):
         begin = 30 * desk.rng.randint(12, 30)
         hours = desk.tongue.hours_between(begin, begin + 30 * desk.rng.randint(1, 14))
-        lines.append(f"{desk.tongue.weekdays[number]}, {hours}: {desk.rng.choice(desk.cities)}")
+        lines.append(f"{desk.tongue.weekdays[number]} {hours}: {desk.rng.choice(desk.cities)}")
     return Page(desk.tongue.days_between(monday, monday + timedelta(6)), lines)

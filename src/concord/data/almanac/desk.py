@@ -73,7 +73,11 @@ class Desk:
             if statements
         }
         self.kinds = Deck(
-            [kind for kind in self.decks for _ in range(4 + sum(s.kind == kind for s in self.asked))],
+            [
+                kind
+                for kind in self.decks
+                for _ in range(4 + sum(s.kind == kind for s in self.asked))
+            ],
             rng,
         )
         self.of_subject: dict[str, list[Statement]] = {}

@@ -184,13 +184,19 @@ def _statements(
         "tongue": [(place.name, place.official[0]) for place in places if len(place.official) == 1],
         "city": [(place.name, place.cities[0]) for place in places if len(place.cities) == 1],
         "script": list(writing.items()),
-        "feast": [(feast.name, tongue.day_and_month(feast.latest)) for feast in kept if feast.fixed],
+        "feast": [
+            (feast.name, tongue.day_and_month(feast.latest)) for feast in kept if feast.fixed
+        ],
         "neighbours": [
             (place.name, tongue.join(place.neighbours)) for place in places if place.neighbours
         ],
     }
     return {
-        kind: tuple(Statement(kind, subject, answer, frame) for subject, answer in pairs[kind])
+        kind: tuple(
+            Statement(kind, subject, answer, frame)
+            for subject, answer in pairs[kind]
+            if subject != answer
+        )
         for kind, frame in phrases.frames.items()
     }
 
@@ -211,9 +217,7 @@ def _blocks(
     return tuple(found)
 
 
-def _blocks_of_one_kind(
-    candidates: Sequence[Statement], limit: int
-) -> list[tuple[Statement, ...]]:
+def _blocks_of_one_kind(candidates: Sequence[Statement], limit: int) -> list[tuple[Statement, ...]]:
     """Blocks of four statements with four different answers, alike in length."""
     taken: dict[str, int] = defaultdict(int)
     subjects: set[str] = set()

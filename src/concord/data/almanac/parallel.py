@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from random import Random
 
-from concord.data.almanac.phrases import Phrases, load_phrases
 from concord.data.almanac.members import MEMBERS
+from concord.data.almanac.phrases import Phrases, load_phrases
 from concord.data.almanac.tongue import Tongue
 from concord.data.almanac.world import Territory, languages, script_of, world
 
@@ -64,7 +64,9 @@ def _day(rng: Random) -> date:
 
 def _money(rng: Random) -> Line:
     place = _place(rng)
-    return lambda v: v.say("money", v.tongue.territory(place.code), v.tongue.currency(place.currency))
+    return lambda v: v.say(
+        "money", v.tongue.territory(place.code), v.tongue.currency(place.currency)
+    )
 
 
 def _official(rng: Random) -> Line:

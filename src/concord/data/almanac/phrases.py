@@ -28,21 +28,17 @@ class Phrases:
 
 
 @cache
-def _tables(name: str) -> dict[str, Any]:
+def load_table(name: str) -> dict[str, Any]:
+    """A TOML file of this package."""
     resource = files("concord.data.almanac").joinpath(name)
     return tomllib.loads(resource.read_text(encoding="utf-8"))
 
 
 def load_phrases(locale: str) -> Phrases:
     """The phrases of a CLDR locale."""
-    table = _tables("phrases.toml")[locale]
+    table = load_table("phrases.toml")[locale]
     return Phrases(
         frames={kind: table[kind] for kind in KINDS if kind in table},
         labels=table["labels"],
         feasts=table.get("feasts", {}),
     )
-
-
-def load_borders() -> dict[str, tuple[str, ...]]:
-    """Land neighbours by territory."""
-    return {code: tuple(text.split()) for code, text in _tables("borders.toml").items()}

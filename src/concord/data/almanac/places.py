@@ -45,7 +45,7 @@ def digest(desk: Desk) -> Page:
         city = f" ({place.cities[0]})" if len(place.cities) == 1 else ""
         rest = [*place.official[:2], *([place.currency] if place.currency else [])]
         if rest:
-            lines.append(f"{place.name}{city}: {', '.join(rest)}")
+            lines.append(f"{place.name}{city}: {desk.tongue.comma.join(rest)}")
     return Page(desk.labels["places"], lines)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from concord.data.almanac.desk import Desk, Page
 
 # One of the first unit is so many of the second.
@@ -56,7 +58,7 @@ def sums(desk: Desk) -> Page:
     share = desk.tongue.percent(percent / 100)
     lines.append(f"{money(base)} × {share} = {money(base * percent // 100)}")
     title = desk.labels.get("prices", place.currency or "")
-    return Page(f"{title}, {place.name}", lines)
+    return Page(f"{title}: {place.name}", lines)
 
 
 def numbers(desk: Desk) -> Page:
@@ -76,7 +78,8 @@ def timetable(desk: Desk) -> Page:
     """Journeys between two cities. The times are made up."""
     begin, end = desk.rng.sample(desk.cities, 2)
     minutes = 5 * desk.rng.randint(9, 110)
-    start, lines = 5 * desk.rng.randint(60, 100), []
+    start = 5 * desk.rng.randint(60, 100)
+    lines: list[str] = []
     while start + minutes < 24 * 60 and len(lines) < 6:
         lines.append(desk.tongue.hours_between(start, start + minutes))
         start += 5 * desk.rng.randint(12, 40)
@@ -94,10 +97,10 @@ def weather(desk: Desk) -> Page:
     """Temperatures of cities on a day, in two scales. Made up."""
     lines = []
     for city in desk.rng.sample(desk.cities, desk.rng.randint(5, 9)):
-        celsius = 5 * desk.rng.randint(-3, 7)
+        celsius = 5 * desk.rng.randint(0, 7)
         warm = desk.tongue.measure(celsius, "temperature-celsius")
         other = desk.tongue.measure(celsius * 9 // 5 + 32, "temperature-fahrenheit")
         if warm is not None:
             lines.append(f"{city}: {warm}" + (f" ({other})" if other is not None else ""))
-    when = desk.knowledge.feasts[0].latest.replace(year=desk.year(), day=desk.rng.randint(1, 28))
-    return Page(desk.tongue.long_date(when.replace(month=desk.rng.randint(1, 12))), lines)
+    day = date(desk.year(), desk.rng.randint(1, 12), desk.rng.randint(1, 28))
+    return Page(desk.tongue.long_date(day), lines)

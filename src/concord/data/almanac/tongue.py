@@ -7,7 +7,7 @@ patterns inherited from root ("+{0} d"), codes, and names in a foreign script co
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cache, cached_property
 from typing import Any
@@ -24,9 +24,19 @@ from babel.numbers import (
 
 # Symbols of the International System, which languages in Latin script write as they are.
 SYMBOLS = frozenset(
-    "length-kilometer length-meter length-centimeter length-millimeter mass-gram mass-kilogram"
-    " temperature-celsius temperature-fahrenheit".split()
+    {
+        "length-kilometer",
+        "length-meter",
+        "length-centimeter",
+        "length-millimeter",
+        "mass-gram",
+        "mass-kilogram",
+        "temperature-celsius",
+        "temperature-fahrenheit",
+    }
 )
+COMMAS = {"Arab": "، ", "Ethi": "፣ "}
+"""Where a script has a comma of its own."""
 # How the Unicode names of a script's letters begin.
 SCRIPT_NAMES = {
     "Arab": "ARABIC",
@@ -71,6 +81,9 @@ def _own_locale(identifier: str) -> tuple[Locale, Mapping[str, Any]]:
 class Tongue:
     """Names and formats of one language.
 
+    `number` formats a number, `full_date` a day with its weekday, `money` an amount with the
+    currency's name in the plural form that the amount asks for.
+
     Args:
         identifier: CLDR locale.
         script: ISO 15924 code, one of `SCRIPT_NAMES`.
@@ -80,11 +93,11 @@ class Tongue:
         self.locale, self._root = _own_locale(identifier)
         self.script = script
         self._data: Mapping[str, Any] = self.locale._data
-        # A method's results are kept with its object, and die with it.
-        self.full_date = cache(self.full_date)  # type: ignore[method-assign]
-        self.number = cache(self.number)  # type: ignore[method-assign]
-        self.money = cache(self.money)  # type: ignore[method-assign]
-        self._unit_patterns = cache(self._unit_patterns)  # type: ignore[method-assign]
+        # Formatting is slow; what was formatted is kept as long as this object.
+        self.number: Callable[[int | float], str] = cache(self._number)
+        self.full_date: Callable[[date], str] = cache(self._full_date)
+        self.money: Callable[[int, str], str | None] = cache(self._money)
+        self._patterns: Callable[[str], dict[str, str] | None] = cache(self._unit_patterns)
 
     def is_own(self, text: str | None) -> bool:
         """Whether at least half of the letters are of the language's own script."""
@@ -116,15 +129,14 @@ class Tongue:
             named = zone.rpartition("/")[2].replace("_", " ")
         return self._name(named)
 
-    def number(self, value: int | float) -> str:
+    def _number(self, value: int | float) -> str:
         return plain(format_decimal(value, locale=self.locale))
 
     def percent(self, share: float) -> str:
         """A share of one, as whole percent."""
         return plain(format_percent(share, locale=self.locale))
 
-    def money(self, amount: int, code: str) -> str | None:
-        """An amount with the currency's name in the plural form it asks for."""
+    def _money(self, amount: int, code: str) -> str | None:
         if self.currency(code) is None:
             return None
         name = plain(get_currency_name(code, count=amount, locale=self.locale))
@@ -133,7 +145,7 @@ class Tongue:
 
     def measure(self, value: int | float, unit: str) -> str | None:
         """A value with a unit such as `length-meter`, the name in full where there is one."""
-        patterns = self._unit_patterns(unit)
+        patterns = self._patterns(unit)
         if patterns is None:
             return None
         pattern = patterns.get(self.locale.plural_form(value)) or patterns["other"]
@@ -161,8 +173,7 @@ class Tongue:
         pattern = patterns.get(self.locale.plural_form(abs(count))) or other
         return plain(pattern.format(self.number(abs(count))))
 
-    def full_date(self, day: date) -> str:
-        """With the weekday."""
+    def _full_date(self, day: date) -> str:
         return plain(format_date(day, "full", locale=self.locale))
 
     def long_date(self, day: date) -> str:
@@ -182,10 +193,9 @@ class Tongue:
         return plain(self.locale.days["format"]["wide"][day.weekday()])
 
     def quarter(self, day: date) -> str | None:
-        """Name of the quarter, unless it is root's "Q1"."""
-        number = (day.month + 2) // 3
-        name = self.locale.quarters["format"]["wide"][number]
-        return None if name == f"Q{number}" else plain(name)
+        """The quarter of a year, unless its name is root's "Q1"."""
+        text = self._skeleton("yQQQQ", day)
+        return None if f"Q{(day.month + 2) // 3}" in text else text
 
     def days_between(self, first: date, last: date) -> str:
         """The days from `first` to `last`, as a range."""
@@ -209,7 +219,23 @@ class Tongue:
 
     def join(self, names: Sequence[str]) -> str:
         """A, B and C."""
+        if len(names) == 2 and self._tight_pair:
+            return f"{names[0]}{self._tight_pair} {names[1]}"
         return plain(format_list(list(names), locale=self.locale))
+
+    @cached_property
+    def _tight_pair(self) -> str:
+        """The word between two names where CLDR forgot the space after it, as in Yoruba.
+
+        Arabic and Thai do write their word for "and" together with what follows.
+        """
+        between = format_list(["", ""], locale=self.locale)
+        return between if self.script == "Latn" and between[-1:].isalpha() else ""
+
+    @property
+    def comma(self) -> str:
+        """A comma and the space after it."""
+        return COMMAS.get(self.script, ", ")
 
     def either(self, names: Sequence[str]) -> str:
         """A, B or C."""

@@ -1,6 +1,6 @@
 """What CLDR knows of the world, in codes: currencies, languages, scripts and zones of territories.
 
-Also land borders, from `borders.toml`. Everything is as of `AS_OF`, so that no clock is read.
+Also land borders, from `world.toml`. Everything is as of `AS_OF`, so that no clock is read.
 """
 
 from __future__ import annotations
@@ -13,22 +13,10 @@ from babel.core import get_global
 from babel.languages import get_territory_language_info
 from babel.numbers import get_territory_currencies
 
-from concord.data.almanac.phrases import load_borders
+from concord.data.almanac.phrases import load_table
 
 AS_OF = date(2020, 1, 1)
 MIN_SPOKEN_PERCENT = 2.0
-# Dependencies and the like, of which "country" would be the wrong word.
-NOT_COUNTRIES = frozenset(
-    "AC AI AS AW AX BL BM BQ CC CK CW CX DG EA EH FK FO GF GG GI GL GP GU HK IC IM IO JE KY MF MO"
-    " MP MQ MS NC NF NU PF PM PN PR RE SH SJ SX TA TC TF TK UM VG VI WF YT".split()
-)
-# Zones named for an island or a whole country rather than a city.
-NOT_CITIES = frozenset(
-    "America/Antigua America/Barbados America/Costa_Rica America/Dominica America/El_Salvador"
-    " America/Grenada America/Guyana America/Jamaica America/St_Kitts America/St_Lucia"
-    " America/St_Vincent Asia/Bahrain Asia/Brunei Asia/Kuwait Asia/Qatar Atlantic/Azores"
-    " Atlantic/Canary Atlantic/Cape_Verde Atlantic/Madeira Pacific/Easter Pacific/Galapagos".split()
-)
 OFFICIAL = ("official", "de_facto_official")
 
 
@@ -38,7 +26,7 @@ class Territory:
 
     Args:
         code: ISO 3166-1.
-        currency: ISO 4217, its first legal tender.
+        currency: ISO 4217, its own legal tender if it has one.
         official: Official languages, most spoken first.
         spoken: Languages with the percentage who speak them, from 2 % on, most first.
         zones: Time zones that are named for a city, by id.
@@ -56,7 +44,8 @@ class Territory:
 @cache
 def world() -> dict[str, Territory]:
     """All countries for which CLDR has a currency, an official language and a time zone."""
-    zones, borders = get_global("territory_zones"), load_borders()
+    table, zones = load_table("world.toml"), get_global("territory_zones")
+    not_countries = table["not_countries"].split()
     found = {}
     for code in sorted(get_global("territory_languages")):
         currencies = get_territory_currencies(code, AS_OF, AS_OF, tender=True)
@@ -64,13 +53,14 @@ def world() -> dict[str, Territory]:
         ranked = sorted(info, key=lambda lang: (-(info[lang]["population_percent"] or 0), lang))
         ranked = [lang for lang in ranked if "_" not in lang]
         official = tuple(lang for lang in ranked if info[lang]["official_status"] in OFFICIAL)
-        if len(code) != 2 or code in NOT_COUNTRIES:
+        if len(code) != 2 or code in not_countries:
             continue
         if not (currencies and official and zones.get(code)):
             continue
         found[code] = Territory(
             code=code,
-            currency=currencies[0],
+            # Bhutan, Lesotho and Namibia also take a neighbour's money, which CLDR names first.
+            currency=next((own for own in currencies if own.startswith(code)), currencies[0]),
             official=official,
             spoken=tuple(
                 (lang, percent)
@@ -78,17 +68,17 @@ def world() -> dict[str, Territory]:
                 if (percent := info[lang]["population_percent"] or 0.0) >= MIN_SPOKEN_PERCENT
             ),
             zones=tuple(zone for zone in sorted(zones[code]) if _names_a_city(zone)),
-            neighbours=borders.get(code, ()),
+            neighbours=tuple(table["borders"].get(code, "").split()),
         )
     return found
 
 
 def _names_a_city(zone: str) -> bool:
-    if zone in ("Pacific/Apia", "Pacific/Auckland", "Pacific/Honolulu", "Pacific/Port_Moresby"):
-        return True
-    island = zone.startswith(("Pacific/", "Indian/"))
+    table = load_table("world.toml")
+    if zone.startswith(("Pacific/", "Indian/")):
+        return zone in table["ocean_cities"].split()
     # Three parts name a county of the United States or a province of Argentina.
-    return not island and zone not in NOT_CITIES and zone.count("/") == 1
+    return zone.count("/") == 1 and zone not in table["not_cities"].split()
 
 
 @cache

@@ -32,6 +32,8 @@ MIN_TOLD = 5
 """Documents in which a fact must stand in full to be asked."""
 PARALLEL_LINES = 2000
 """Half of them for learning, half for measuring."""
+MIN_LINES = 2
+"""Lines below the title."""
 PATIENCE = 1000
 """Pages in a row that were written before, after which nothing new can be told."""
 
@@ -146,7 +148,7 @@ def _texts(desk: Desk) -> Iterator[str]:
     while stale < PATIENCE:
         page = makers.draw()(desk)
         digest = hashlib.blake2b(page.text.encode(), digest_size=12).digest()
-        if not page.lines or digest in seen:
+        if len(page.lines) < MIN_LINES or digest in seen:
             stale += 1
             desk.drop_page()
             continue
