@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from updatelab import EMBEDDING, LAWS, MATRIX, MOMENT, ROWS, SCALE, accept, arrays, layout
@@ -14,7 +15,7 @@ from concord.base.errors import InternalError, UpdateError
 from concord.base.tensors import TensorSpec
 from concord.update.layout import COUNTS_NAME, Entry, Layout, Role
 from concord.update.merge import Merge, MergeOptions, norm_factors
-from concord.update.sums import norm, tree_sum
+from concord.update.sums import norm, require_ieee_arithmetic, tree_sum
 
 EXACT = layout("fp32", "fp32")
 NAMES = ["ada", "bo", "chi", "dan"]
@@ -274,3 +275,14 @@ def test_a_norm_is_accurate_over_many_magnitudes():
     values = np.r_[np.full(100_000, 1e-4), 1e4].astype(np.float32)
     expected = np.sqrt(np.sum(values.astype(np.longdouble) ** 2))
     assert norm([values[:65536], values[65536:]]) == pytest.approx(float(expected), rel=1e-14)
+
+
+def test_arithmetic_that_flushes_tiny_numbers_is_refused():
+    require_ieee_arithmetic()
+    if torch.set_flush_denormal(True):
+        try:
+            with pytest.raises(InternalError, match="flushes"):
+                require_ieee_arithmetic()
+        finally:
+            torch.set_flush_denormal(False)
+    require_ieee_arithmetic()

@@ -79,6 +79,7 @@ class Merge:
     def __init__(self, accepted: Sequence[Accepted], options: MergeOptions) -> None:
         self._accepted = tuple(sorted(accepted, key=lambda one: one.member))
         _check(self._accepted)
+        self._plain = [float32_weight(one.weight) for one in self._accepted]
         self.layout = self._accepted[0].update.layout
         self._options = options
         self._factors = norm_factors([one.norms.total for one in self._accepted], options)
@@ -102,7 +103,7 @@ class Merge:
     def _weights(self, entry: Entry) -> list[np.float32]:
         """Coefficient of each update: merge weight, and norm control where it applies."""
         if not entry.is_weight or self._options.norm_control == "none":
-            return [float32_weight(one.weight) for one in self._accepted]
+            return self._plain
         pairs = zip(self._accepted, self._factors, strict=True)
         return [np.float32(float(one.weight) * factor) for one, factor in pairs]
 
@@ -160,8 +161,8 @@ class Merge:
         if entry is None:
             raise UpdateError("rows cannot be weighed: updates carry no token counts")
         total_V = np.zeros(entry.spec.size, np.float32)
-        for number, one in enumerate(self._accepted):
-            total_V += self._shares(number) * float32_weight(one.weight)
+        for number, weight in enumerate(self._plain):
+            total_V += self._shares(number) * weight
         return total_V
 
     def _shares(self, number: int) -> FloatArray:
