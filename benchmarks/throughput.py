@@ -71,7 +71,9 @@ class PlainLoop:
         rest = [p for _, p in named if id(p) not in held]
         self.optimizers = [torch.optim.AdamW(rest, lr=5e-3, betas=(0.9, 0.95), weight_decay=0.0)]
         if body:
-            self.optimizers.append(torch.optim.Muon(body, lr=2e-2, weight_decay=0.0))
+            self.optimizers.append(
+                torch.optim.Muon(body, lr=5e-3, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+            )
 
     def run(self, batches: Batches, first_step: int, count: int) -> None:
         self.model.train()

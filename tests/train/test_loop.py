@@ -39,7 +39,13 @@ def test_steps_follow_a_plain_loop_with_torchs_optimisers():
     rest = [p for n, p in plain.named_parameters() if p.ndim != 2 or "embed" in n]
     inner = member.inner
     optimizers = [
-        torch.optim.Muon(body, lr=inner.matrix_lr, weight_decay=0.0, momentum=inner.momentum),
+        torch.optim.Muon(
+            body,
+            lr=inner.matrix_lr,
+            weight_decay=0.0,
+            momentum=inner.momentum,
+            adjust_lr_fn="match_rms_adamw",
+        ),
         torch.optim.AdamW(rest, lr=inner.lr, betas=(inner.beta1, inner.beta2), weight_decay=0.0),
     ]
     for step in range(4):

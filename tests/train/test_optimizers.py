@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from trainlab import batches, tiny_model, trainer
+from trainlab import VOCABULARY, batches, tiny_model, trainer
 
 from concord.base.errors import CheckpointError
 from concord.charter.run import InnerSpec
 from concord.charter.schedule import rate_factor
+from concord.model.tensors import read_tensors
 from concord.train.optimizers import InnerOptimizer
 from concord.train.shared_state import SharedState
 
@@ -74,6 +75,7 @@ def test_bias_correction_follows_the_global_step_after_moments_were_averaged():
         ("local", set()),
         ("averaged", {"momentum", "first_moment", "second_moment"}),
         ("second_moment", {"second_moment"}),
+        ("second_moment_rows", {"second_moment"}),
     ],
 )
 def test_each_mode_sends_what_it_says(mode, kinds):
@@ -96,17 +98,54 @@ def test_the_mean_replaces_what_travels_and_leaves_the_rest():
         np.testing.assert_array_equal(array, expected)
 
 
-def test_a_second_moment_rounded_to_zero_on_the_way_does_not_unbound_the_step():
+def test_row_means_are_one_number_per_row_and_replace_the_row():
     member = trainer()
     member.run(batches, first_step=0, count=3)
-    shared = SharedState(member.optimizer, "averaged")
-    own = shared.read()
-    mean = {name: np.zeros_like(array) for name, array in own.items()}
-    shared.load(mean)
+    before = member.optimizer.read_state()
+    shared = SharedState(member.optimizer, "second_moment_rows")
+    sent = shared.read()
+    embedding = "model.embed_tokens.weight"
+    np.testing.assert_allclose(
+        sent[f"second_moment/rows/{embedding}"],
+        before[f"second_moment/{embedding}"].mean(axis=1),
+        rtol=1e-6,
+    )
+    norm = "second_moment/model.norm.weight"
+    np.testing.assert_array_equal(sent[norm], before[norm])
+    shared.load({name: array + 1 for name, array in sent.items()})
     after = member.optimizer.read_state()
-    for name in own:
-        kept = own[name] if name.startswith("second_moment/") else mean[name]
-        np.testing.assert_array_equal(after[name], kept)
+    rows = sent[f"second_moment/rows/{embedding}"] + 1
+    np.testing.assert_array_equal(
+        after[f"second_moment/{embedding}"], np.broadcast_to(rows[:, None], (VOCABULARY, 32))
+    )
+    for name in after:
+        if not name.startswith("second_moment/"):
+            np.testing.assert_array_equal(after[name], before[name])
+
+
+@pytest.mark.parametrize("mode", ["averaged", "second_moment", "second_moment_rows"])
+def test_a_second_moment_rounded_to_zero_on_the_way_does_not_unbound_the_step(mode):
+    member = trainer(optimizer="adamw", lr=1e-3, warmup_steps=0, decay_share=0.0)
+    member.run(batches, first_step=0, count=20)
+    shared = SharedState(member.optimizer, mode)
+    zeroed = {
+        name: np.zeros_like(array) if name.startswith("second_moment/") else array
+        for name, array in shared.read().items()
+    }
+    shared.load(zeroed)
+    before = read_tensors(member.model)
+    member.run(batches, first_step=20, count=1)
+    after = read_tensors(member.model)
+    assert max(np.abs(after[name] - before[name]).max() for name in after) < 2e-3  # twice the rate
+
+
+@pytest.mark.parametrize("mode", ["averaged", "second_moment_rows"])
+def test_shared_state_of_another_network_is_refused(mode):
+    shared = SharedState(trainer().optimizer, mode)
+    mean = shared.read()
+    mean.pop(next(iter(mean)))
+    with pytest.raises(CheckpointError, match="shared state"):
+        shared.load(mean)
 
 
 @pytest.mark.parametrize("fault", ["unknown", "shape", "negative", "nan"])

@@ -3,13 +3,16 @@
     B ← μ·B + (1−μ)·g        momentum, as an average
     G = (1−μ)·g + μ·B        Nesterov
     X = G / ‖G‖, then 5 times  X ← aX + b(XXᵀ)X + c(XXᵀ)²X
-    W ← (1 − lr·decay)·W − lr·√max(1, rows/cols)·X
+    W ← (1 − lr·decay)·W − lr·0.2·√max(rows, cols)·X
 
 X does not depend on the scale of G, so averaging instead of summing the momentum changes nothing
 (training.md 2.13 sums). One multiplication for a stack of matrices is measurably faster than one
 per matrix (`docs/benchmarks/throughput.md`), and the same on any device.
 
-Source: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/
+With this scale a step is as large as AdamW's, so that one rate serves matrices of any shape.
+
+Sources: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/; the scale: Liu et al. 2025
+[2502.16982], section 2.2.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from concord.train.precision import gains_from_bfloat16
 A, B, C = 3.4445, -4.7750, 2.0315
 ITERATIONS = 5
 EPSILON = 1e-7
+SCALE = 0.2
 
 
 def orthogonalise(stack: Tensor) -> Tensor:
@@ -47,7 +51,7 @@ def orthogonalise(stack: Tensor) -> Tensor:
 
 
 class StackedMuon(torch.optim.Muon):
-    """`torch.optim.Muon` (Nesterov, original scaling) in fewer, larger multiplications.
+    """`torch.optim.Muon` (Nesterov, scale `match_rms_adamw`) in fewer, larger multiplications.
 
     As there, matrices are orthogonalised in bfloat16, unless the device only emulates it.
 
@@ -63,7 +67,13 @@ class StackedMuon(torch.optim.Muon):
         weight_decay: float,
         momentum: float,
     ) -> None:
-        super().__init__(params, lr=lr, weight_decay=weight_decay, momentum=momentum)
+        super().__init__(
+            params,
+            lr=lr,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            adjust_lr_fn="match_rms_adamw",
+        )
         for parameter in self.param_groups[0]["params"]:
             self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
@@ -87,8 +97,7 @@ class StackedMuon(torch.optim.Muon):
         for same_shape in _by_shape(params):
             directions = self._directions([updates[index] for index in same_shape])
             members = [params[index] for index in same_shape]
-            rows, columns = members[0].shape
-            rate = group["lr"] * math.sqrt(max(1, rows / columns))
+            rate = group["lr"] * SCALE * math.sqrt(max(members[0].shape))
             torch._foreach_add_(members, directions, alpha=-rate)
         return None
 

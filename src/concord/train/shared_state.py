@@ -1,8 +1,10 @@
 """Which part of the inner optimiser's state travels with the update, and in what form.
 
 A view turns the state of one member into the tensors it sends, and the mean of what all sent back
-into state. Whatever a view sends is averaged by plain sums, so it also works masked. A cheaper form
-(one value per row, factors) is one more view: `specs`, `pack`, `unpack` are all it needs.
+into state. Whatever a view sends is averaged by plain sums, so it also works masked. Another form
+(factors, say) is one more view: `specs`, `pack`, `unpack` are all it needs.
+
+Names of what travels are those of the state, and `second_moment/rows/<tensor>` for row means.
 """
 
 from __future__ import annotations
@@ -13,21 +15,23 @@ from typing import Protocol
 
 import numpy as np
 
+from concord.base.errors import CheckpointError
 from concord.base.tensors import FloatArray, TensorSpec
 from concord.train.optimizers import STATE_KINDS, InnerOptimizer
 
+FIRST_MOMENT = "first_moment/"
 SECOND_MOMENT = "second_moment/"
-SECOND_MOMENT_ROWS = "second_moment/rows/"
+ROWS = SECOND_MOMENT + "rows/"
 
 
 class StateView(Protocol):
     """A form in which state travels; pure functions of arrays."""
 
     def specs(self, state: Sequence[TensorSpec]) -> list[TensorSpec]:
-        """What travels, given the specs of the whole state."""
+        """What travels, sorted by name, given the specs of the whole state."""
 
     def pack(self, state: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-        """What one member sends, given its state tensors named in `specs`' sources."""
+        """What one member sends, given its whole state."""
 
     def unpack(
         self, mean: Mapping[str, FloatArray], own: Mapping[str, FloatArray]
@@ -50,53 +54,72 @@ class WholeTensors:
     def unpack(
         self, mean: Mapping[str, FloatArray], own: Mapping[str, FloatArray]
     ) -> dict[str, FloatArray]:
-        return {
-            name: positive_or_own(array, own[name]) if name.startswith(SECOND_MOMENT) else array
-            for name, array in mean.items()
-        }
+        return with_positive_second_moments({**mean}, own)
 
 
-@dataclass(frozen=True)
 class RowMeans:
-    """The second moment travels as its mean over each row: one number per row of a matrix.
+    """One number per row: the mean of the second moment along it; of a vector, every value.
 
-    A row of an embedding is one token; what members have to agree on is which tokens are frequent.
-    Costs 1 / width of the whole tensor.
+    A row of a vocabulary matrix is a token. All members divide a token's gradients by the same
+    number, at the cost of one value per token: a member that never meets the token no longer turns
+    its negligible gradients into full steps. After a round all values of a row are its mean.
     """
 
     def specs(self, state: Sequence[TensorSpec]) -> list[TensorSpec]:
         return sorted(
-            TensorSpec(SECOND_MOMENT_ROWS + spec.name.removeprefix(SECOND_MOMENT), spec.shape[:1])
+            TensorSpec(_travelling_name(spec.name, len(spec.shape)), spec.shape[:1])
             for spec in state
             if spec.name.startswith(SECOND_MOMENT)
         )
 
     def pack(self, state: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-        return {
-            SECOND_MOMENT_ROWS + name.removeprefix(SECOND_MOMENT): _row_means(array)
+        rows = {
+            _travelling_name(name, array.ndim): _row_means(array)
             for name, array in state.items()
             if name.startswith(SECOND_MOMENT)
         }
+        return dict(sorted(rows.items()))
 
     def unpack(
         self, mean: Mapping[str, FloatArray], own: Mapping[str, FloatArray]
     ) -> dict[str, FloatArray]:
-        state = {}
-        for name, mean_R in mean.items():
-            source = SECOND_MOMENT + name.removeprefix(SECOND_MOMENT_ROWS)
-            rows = mean_R.reshape(mean_R.shape + (1,) * (own[source].ndim - 1))
-            state[source] = positive_or_own(np.broadcast_to(rows, own[source].shape), own[source])
-        return state
+        moments = {}
+        for name, array in mean.items():
+            if name.startswith(ROWS):
+                whole = SECOND_MOMENT + name.removeprefix(ROWS)
+                columns = (1,) * (own[whole].ndim - 1)
+                moments[whole] = np.broadcast_to(array.reshape(-1, *columns), own[whole].shape)
+            else:
+                moments[name] = array
+        return with_positive_second_moments(moments, own)
+
+
+def _travelling_name(name: str, dimensions: int) -> str:
+    return ROWS + name.removeprefix(SECOND_MOMENT) if dimensions > 1 else name
 
 
 def _row_means(array: FloatArray) -> FloatArray:
-    """[R, …] -> [R]; a vector is its own rows."""
-    return array if array.ndim < 2 else array.reshape(len(array), -1).mean(1, dtype=np.float32)
+    """float64 sums, so that the order of addition does not show."""
+    if array.ndim == 1:
+        return array
+    means = array.reshape(len(array), -1).mean(axis=1, dtype=np.float64)
+    return np.asarray(means, dtype=np.float32)
 
 
-def positive_or_own(mean: FloatArray, own: FloatArray) -> FloatArray:
-    """Keep one's own second moment where a codec rounded it to zero: a step divides by its root."""
-    return np.where(mean > 0, mean, own)
+def with_positive_second_moments(
+    state: dict[str, FloatArray], own: Mapping[str, FloatArray]
+) -> dict[str, FloatArray]:
+    """Where a second moment is zero, put the square of the first: the step stays below the rate.
+
+    A codec may round a small second moment to zero while the first moment, which the step divides
+    by its root, is not zero. Zero stays where both are.
+    """
+    for name, array in state.items():
+        if name.startswith(SECOND_MOMENT):
+            first_name = FIRST_MOMENT + name.removeprefix(SECOND_MOMENT)
+            first = state[first_name] if first_name in state else own[first_name]
+            state[name] = np.where(array > 0, array, first * first)
+    return state
 
 
 VIEWS: Mapping[str, StateView] = {
@@ -119,7 +142,7 @@ class SharedState:
         return self._view.specs(self._optimizer.state_specs())
 
     def read(self) -> dict[str, FloatArray]:
-        """What this member sends."""
+        """What this member sends, sorted by name."""
         return self._view.pack(self._optimizer.read_state())
 
     def load(self, mean: Mapping[str, FloatArray]) -> None:
@@ -128,4 +151,10 @@ class SharedState:
         Raises:
             CheckpointError: a tensor does not belong to this optimiser or holds impossible values.
         """
+        expected = [(spec.name, spec.shape) for spec in self.specs()]
+        if sorted((name, array.shape) for name, array in mean.items()) != expected:
+            raise CheckpointError(
+                "shared state does not belong to this network and optimiser",
+                remedy="resume with the run document the base was made with",
+            )
         self._optimizer.load_state(self._view.unpack(mean, self._optimizer.read_state()))
