@@ -54,8 +54,13 @@ class Frame:
 Payload = bytes | Path | None
 
 
-def send_frame(stream: socket.socket, message: bytes, payload: Payload = None) -> int:
-    """Send a frame and return its length in bytes.
+def frame_bytes(message: bytes, payload: Payload = None) -> int:
+    """Length of a frame."""
+    return PREFIX.size + len(message) + _payload_bytes(payload)
+
+
+def send_frame(stream: socket.socket, message: bytes, payload: Payload = None) -> None:
+    """Send a frame.
 
     Raises:
         ConnectionLost: the other side is gone.
@@ -70,7 +75,6 @@ def send_frame(stream: socket.socket, message: bytes, payload: Payload = None) -
             stream.sendall(payload)
     except OSError as error:
         raise ConnectionLost(str(error)) from error
-    return PREFIX.size + len(message) + size
 
 
 def _payload_bytes(payload: Payload) -> int:

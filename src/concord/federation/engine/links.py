@@ -15,7 +15,14 @@ from pathlib import Path
 
 from concord.base.errors import ConcordError
 from concord.federation.engine.interface import Event, Lost, Received, Traffic
-from concord.federation.frames import ConnectionLost, Payload, receive_frame, send_frame
+from concord.federation.frames import (
+    PREFIX,
+    ConnectionLost,
+    Payload,
+    frame_bytes,
+    receive_frame,
+    send_frame,
+)
 
 
 class Link:
@@ -59,6 +66,7 @@ class Link:
     def send(self, message: bytes, payload: Payload) -> None:
         """Queue a frame; returns at once."""
         if not self._ended.is_set():
+            self._traffic.down_bytes += frame_bytes(message, payload)
             self._outgoing.put((message, payload))
 
     def end(self, reason: str, *, announce: bool = True) -> None:
@@ -91,7 +99,7 @@ class Link:
                     self._stream, self._spool, max_payload_bytes=self._max_payload_bytes()
                 )
                 payload_bytes = frame.payload.stat().st_size if frame.payload else 0
-                self._traffic.up_bytes += len(frame.message) + payload_bytes
+                self._traffic.up_bytes += PREFIX.size + len(frame.message) + payload_bytes
                 self._emit(Received(self.member, frame))
         except ConnectionLost:
             self.end("its connection ended")
@@ -102,7 +110,7 @@ class Link:
         while (item := self._outgoing.get()) is not None:
             message, payload = item
             try:
-                self._traffic.down_bytes += send_frame(self._stream, message, payload)
+                send_frame(self._stream, message, payload)
             except ConnectionLost:
                 self.end("its connection ended")
                 return
