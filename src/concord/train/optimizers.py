@@ -70,10 +70,10 @@ class InnerOptimizer:
         """Name and shape of every state tensor, sorted."""
         return sorted(TensorSpec(name, tuple(tensor.shape)) for name, tensor in self.states())
 
-    def read_state(self, names: set[str] | None = None) -> dict[str, FloatArray]:
-        """Copies of the state tensors (those in `names`, or all), sorted by name."""
-        found = sorted((name, tensor) for name, tensor in self.states())
-        return {name: to_array(t) for name, t in found if names is None or name in names}
+    def read_state(self) -> dict[str, FloatArray]:
+        """Copies of all state tensors, sorted by name."""
+        found = sorted(self.states(), key=lambda pair: pair[0])
+        return {name: to_array(tensor) for name, tensor in found}
 
     def load_state(self, tensors: TensorFile | Mapping[str, FloatArray]) -> None:
         """Replace the state tensors that are given; others stay as they are.

@@ -99,7 +99,6 @@ def _travelling_name(name: str, dimensions: int) -> str:
 
 
 def _row_means(array: FloatArray) -> FloatArray:
-    """float64 sums, so that the order of addition does not show."""
     if array.ndim == 1:
         return array
     means = array.reshape(len(array), -1).mean(axis=1, dtype=np.float64)
