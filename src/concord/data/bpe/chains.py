@@ -21,7 +21,7 @@ Pair = tuple[int, int]
 
 _GONE = -1
 _STALE_SHARE = 2
-"""AnyInts of a symbol are listed anew when fewer than one in this many still hold it."""
+"""Positions of a symbol are listed anew when fewer than one in this many still hold it."""
 
 
 @dataclass(frozen=True)
