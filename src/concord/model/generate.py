@@ -52,7 +52,8 @@ def continue_text(
     """
     end_ids = _end_ids(model)
     context = int(getattr(model.config, "max_position_embeddings", 1024))
-    start = [min(end_ids)] if end_ids else []
+    begin_id = model.config.bos_token_id
+    start = [begin_id] if begin_id is not None else sorted(end_ids)[:1]
     ids = [*start, *tokenizer.encode(prompt, add_special_tokens=False)] or [0]
     if max(ids) >= int(model.config.vocab_size):
         raise ModelError("tokenizer and model do not belong together: a token is unknown")
