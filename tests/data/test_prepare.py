@@ -10,7 +10,7 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from textlab import KEY, jsonl, random_text, write_corpus
+from textlab import KEY, full_disk, jsonl, random_text, write_corpus
 
 from concord.base.errors import (
     CorpusEmpty,
@@ -192,10 +192,27 @@ def test_a_preparation_that_fails_leaves_nothing_half_written(tmp_path, corpus, 
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
 
 
+def test_what_a_killed_preparation_left_behind_is_removed(tmp_path, corpus):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".train.jsonl.zst.0a1b2c3d.part").write_bytes(b"torn")
+    prepare_text([corpus], out, key=KEY, heldout_share=0.2)
+    assert not list(out.glob(".*"))
+
+
 def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path, corpus):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         prepare_text([corpus], tmp_path / "file" / "out", key=KEY, heldout_share=0.2)
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path, corpus):
+    out = tmp_path / "out"
+    prepare_text([corpus], out, key=KEY, heldout_share=0.2)
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    with full_disk(10_000), pytest.raises(StorageError, match="zst"):
+        prepare_text([corpus], out, key=KEY, heldout_share=0.1)
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
 
 
 def test_a_corpus_without_text_is_empty(tmp_path):

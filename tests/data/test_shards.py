@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from textlab import full_disk
 
 from concord.base.errors import CorpusEmpty, ShardsCorrupt, StorageError, TokenizerError
 from concord.data.shards import TokenShards, write_shards
@@ -92,7 +93,8 @@ def test_the_folder_is_private(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", ["altered", "torn", "longer", "missing", "no index", "index", "other", "counts"]
+    "damage",
+    ["altered", "torn", "longer", "missing", "no index", "index", "other", "counts", "types"],
 )
 def test_damage_is_noticed(tmp_path, damage):
     write(tmp_path, ["first text", "second text"], shard_tokens=8)
@@ -113,6 +115,8 @@ def test_damage_is_noticed(tmp_path, damage):
         index.write_bytes(index.read_bytes()[:-5])
     elif damage == "other":
         index.write_text(json.dumps({**record, "format": 99}))
+    elif damage == "types":
+        index.write_text(json.dumps({**record, "vocabulary_size": "many"}))
     else:
         index.write_text(json.dumps({**record, "tokens": record["tokens"] + 1}))
     with pytest.raises(ShardsCorrupt) as caught:
@@ -151,8 +155,15 @@ def test_encoding_that_fails_midway_leaves_no_readable_shards(tmp_path):
         TokenShards(tmp_path)
 
 
+def test_a_full_disk_is_a_storage_error_and_leaves_no_readable_shards(tmp_path):
+    with full_disk(1000), pytest.raises(StorageError, match="shard"):
+        write(tmp_path, ["text"] * 1000)
+    assert not list(tmp_path.iterdir())
+
+
 def test_fewer_shards_replace_more(tmp_path):
     write(tmp_path, ["a long text"] * 9, shard_tokens=8)
+    (tmp_path / ".shard-00003.bin.0a1b2c3d.part").write_bytes(b"of a killed process")
     write(tmp_path, ["short"])
     assert {p.name for p in tmp_path.iterdir()} == {"shard-00000.bin", "index.json"}
     assert TokenShards(tmp_path).token_count == 6

@@ -3,6 +3,8 @@
 import gzip
 import json
 import random
+import resource
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,3 +42,14 @@ def write_corpus(path, texts) -> None:
 
 def write_parquet(path, records, **options) -> None:
     pq.write_table(pa.Table.from_pylist(records), path, **options)
+
+
+@contextmanager
+def full_disk(size_bytes: int):
+    """No file may grow beyond `size_bytes`: a write fails as it does on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

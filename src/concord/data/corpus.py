@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from concord.base.errors import CorpusEmpty, CorpusTooSmall
+from concord.data.batching import batches
 from concord.data.cleaning import clean_text
 from concord.data.documents import Document, content_id
 from concord.data.duplicates import NEAR_THRESHOLD, DuplicateFilter, Verdict
@@ -19,9 +20,6 @@ from concord.data.readers import OnProgress, read_sources
 from concord.data.sources import SourceFile, find_sources, total_bytes
 from concord.data.split import HeldoutSplit
 from concord.data.summary import Part, Tally, TextSummary
-
-_BATCH_DOCUMENTS = 256
-_BATCH_CHARACTERS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -127,25 +125,16 @@ def _cleaned(documents: Iterable[Document], tally: Tally) -> Iterator[Document]:
             tally.empty()
 
 
+def _length(document: Document) -> int:
+    return len(document.text)
+
+
 def _distinct(
     documents: Iterable[Document], filter_: DuplicateFilter, tally: Tally
 ) -> Iterator[Document]:
-    for batch in _batches(documents):
+    for batch in batches(documents, _length):
         verdicts = filter_.judge([document.text for document in batch])
         for document, verdict in zip(batch, verdicts, strict=True):
             tally.judged(verdict)
             if verdict is Verdict.NEW:
                 yield document
-
-
-def _batches(documents: Iterable[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
-    size = 0
-    for document in documents:
-        batch.append(document)
-        size += len(document.text)
-        if len(batch) == _BATCH_DOCUMENTS or size >= _BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -10,9 +10,9 @@ earlier state or none; one that is repeated with the same files and options is n
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,7 +21,7 @@ import zstandard
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.digest import Digest, digest_json
 from concord.base.errors import ConcordError, CorpusNotFound
-from concord.base.files import atomic_file, private_folder, storage_errors, write_atomic
+from concord.base.files import atomic_file, private_folder, write_atomic
 from concord.data.corpus import Corpus
 from concord.data.documents import Document
 from concord.data.duplicates import NEAR_THRESHOLD
@@ -29,6 +29,7 @@ from concord.data.readers import OnProgress, read_documents
 from concord.data.sources import SourceFile
 from concord.data.split import HeldoutSplit
 from concord.data.summary import Part, Tally, TextSummary
+from concord.data.torn import remove_torn
 
 __all__ = ["OnProgress", "TextSummary", "check_text", "prepare_text", "read_prepared"]
 
@@ -78,15 +79,8 @@ def prepare_text(
     earlier = _earlier(folder, fingerprint)
     if earlier is not None:
         return earlier
-    tally = Tally()
-    with _part_file(folder, "train") as train, _part_file(folder, "heldout") as heldout:
-        for part, line in corpus.documents(tally, on_progress):
-            (heldout if part == "heldout" else train).write(line)
-        summary = tally.summary()
-        corpus.check(summary)
-        # From here until the summary is written the folder counts as not prepared.
-        with storage_errors(folder):
-            _summary_path(folder).unlink(missing_ok=True)
+    remove_torn(folder)
+    summary = _write_parts(corpus, folder, on_progress)
     record = {"fingerprint": fingerprint, "summary": summary.to_json()}
     write_atomic(_summary_path(folder), canonical_json(record), mode=_MODE)
     return summary
@@ -174,11 +168,25 @@ def _summary_path(folder: Path) -> Path:
     return folder / "summary.json"
 
 
-@contextmanager
-def _part_file(folder: Path, part: Part) -> Iterator[BinaryIO]:
-    compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+def _write_parts(corpus: Corpus, folder: Path, on_progress: OnProgress | None) -> TextSummary:
+    tally = Tally()
     with (
-        atomic_file(_part_path(folder, part), mode=_MODE) as file,
-        compressor.stream_writer(file, closefd=False) as stream,
+        atomic_file(_part_path(folder, "train"), mode=_MODE) as train_file,
+        atomic_file(_part_path(folder, "heldout"), mode=_MODE) as heldout_file,
     ):
-        yield stream
+        with _compressed(train_file) as train, _compressed(heldout_file) as heldout:
+            for part, line in corpus.documents(tally, on_progress):
+                (heldout if part == "heldout" else train).write(line)
+        summary = tally.summary()
+        corpus.check(summary)
+        for file in (train_file, heldout_file):
+            file.flush()
+            os.fsync(file.fileno())
+        # From here until the new summary is written the folder counts as not prepared.
+        _summary_path(folder).unlink(missing_ok=True)
+    return summary
+
+
+def _compressed(file: BinaryIO) -> BinaryIO:
+    compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+    return compressor.stream_writer(file, closefd=False)

@@ -78,6 +78,9 @@ _COMMON = frozenset(
 _WIDTHS = frozenset({"FULLWIDTH", "HALFWIDTH"})
 _UNKNOWN = -1
 _NO_SCRIPT = 0
+_SLICE = 1 << 20
+_MAX_SCRIPTS = 1024
+"""More than Unicode's names will ever yield; there are some 170 scripts."""
 
 
 def script_of(character: str) -> str:
@@ -101,21 +104,21 @@ class ScriptCounter:
         self._names = [""]
         self._number = {"": _NO_SCRIPT}
         self._table = np.full(0x110000, _UNKNOWN, np.int16)
-        self._counts = np.zeros(1, np.int64)
+        self._counts = np.zeros(_MAX_SCRIPTS, np.int64)
 
     def add(self, text: str) -> None:
         """Count the letters of `text`, which holds no lone surrogate."""
-        points = np.frombuffer(text.encode("utf-32-le"), "<u4")
-        numbers = self._table[points]
-        if (numbers == _UNKNOWN).any():
-            self._learn(points[numbers == _UNKNOWN])
+        for start in range(0, len(text), _SLICE):
+            points = np.frombuffer(text[start : start + _SLICE].encode("utf-32-le"), "<u4")
             numbers = self._table[points]
-        found = np.bincount(numbers, minlength=len(self._names))
-        self._counts = found + np.pad(self._counts, (0, len(found) - len(self._counts)))
+            if (numbers == _UNKNOWN).any():
+                self._learn(points[numbers == _UNKNOWN])
+                numbers = self._table[points]
+            self._counts += np.bincount(numbers, minlength=_MAX_SCRIPTS)
 
     def counts(self) -> dict[str, int]:
         """Letters per script, the most frequent first."""
-        pairs = zip(self._names[1:], self._counts[1:].tolist(), strict=True)
+        pairs = zip(self._names[1:], self._counts[1:].tolist(), strict=False)
         return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))
 
     def _learn(self, points: np.typing.NDArray[np.uint32]) -> None:

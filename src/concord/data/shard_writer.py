@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -12,17 +11,8 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from concord.base.digest import Digest
 from concord.base.files import atomic_file
-
-
-@dataclass(frozen=True)
-class ShardFile:
-    """One file of tokens."""
-
-    name: str
-    tokens: int
-    digest: Digest
+from concord.data.shard_index import ShardFile
 
 
 class ShardWriter:

@@ -10,61 +10,36 @@ next document, and so on. So each document is begun from the end token, as gener
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from concord.base.canonical import Json, canonical_json, parse_json
-from concord.base.digest import Digest, check_digest, digest_file
-from concord.base.errors import (
-    ConcordError,
-    CorpusEmpty,
-    ShardsCorrupt,
-    TokenizerError,
+from concord.base.digest import Digest, digest_file
+from concord.base.errors import CorpusEmpty, ShardsCorrupt, TokenizerError
+from concord.base.files import private_folder, storage_errors
+from concord.data.batching import batches
+from concord.data.shard_index import (
+    REMEDY,
+    ShardFile,
+    ShardSummary,
+    index_path,
+    read_index,
+    token_dtype,
+    write_index,
 )
-from concord.base.files import private_folder, storage_errors, write_atomic
-from concord.data.shard_writer import ShardFile, ShardWriter
+from concord.data.shard_writer import ShardWriter
+from concord.data.torn import remove_torn
+
+__all__ = ["EncodeBatch", "ShardSummary", "TokenShards", "write_shards"]
 
 SHARD_TOKENS = 1 << 27
-FORMAT = 1
 _MODE = 0o600
-_BATCH_DOCUMENTS = 256
-_BATCH_CHARACTERS = 1 << 20
 _CHUNK_TOKENS = 1 << 22
 EncodeBatch = Callable[[list[str]], list[list[int]]]
-
-
-@dataclass(frozen=True)
-class ShardSummary:
-    """What the index says."""
-
-    documents: int
-    tokens: int
-    """End tokens included."""
-    vocabulary_size: int
-    end_id: int
-    tokenizer: Digest
-    """Digest of the tokenizer, or empty."""
-    source: Digest
-    """Digest of the documents, or empty."""
-    shards: tuple[ShardFile, ...]
-
-    @property
-    def dtype(self) -> np.dtype[np.unsignedinteger]:
-        return token_dtype(self.vocabulary_size)
-
-    def to_json(self) -> Json:
-        return {"format": FORMAT, **asdict(self), "shards": [asdict(s) for s in self.shards]}
-
-
-def token_dtype(vocabulary_size: int) -> np.dtype[np.unsignedinteger]:
-    """The narrower of uint16 and uint32 that holds every token id."""
-    return np.dtype("<u2" if vocabulary_size <= 1 << 16 else "<u4")
 
 
 def write_shards(
@@ -100,21 +75,24 @@ def write_shards(
         raise TokenizerError(f"end token {end_id} is outside a vocabulary of {vocabulary_size}")
     private_folder(folder)
     if tokenizer_digest and source_digest:
+        wanted = (tokenizer_digest, source_digest, end_id, vocabulary_size)
         earlier = _intact(folder)
-        if earlier is not None and (earlier.tokenizer, earlier.source, earlier.end_id) == (
-            tokenizer_digest,
-            source_digest,
-            end_id,
+        if earlier is not None and wanted == (
+            earlier.tokenizer,
+            earlier.source,
+            earlier.end_id,
+            earlier.vocabulary_size,
         ):
             return earlier
+    remove_torn(folder)
     with storage_errors(folder):
-        _index_path(folder).unlink(missing_ok=True)
+        index_path(folder).unlink(missing_ok=True)
         for stale in folder.glob("shard-*.bin"):
             stale.unlink()
     writer = ShardWriter(folder, token_dtype(vocabulary_size), shard_tokens, mode=_MODE)
     count = 0
     with writer:
-        for batch in _batches(documents):
+        for batch in batches(documents, len):
             encoded = encode_batch(batch)
             writer.write(_joined(encoded, len(batch), end_id, vocabulary_size))
             count += len(batch)
@@ -129,7 +107,7 @@ def write_shards(
         source=source_digest,
         shards=tuple(writer.shards),
     )
-    write_atomic(_index_path(folder), canonical_json(summary.to_json()), mode=_MODE)
+    write_index(folder, summary, mode=_MODE)
     return summary
 
 
@@ -145,7 +123,7 @@ class TokenShards:
 
     def __init__(self, folder: Path, *, verify: bool = True) -> None:
         self.folder = folder
-        self.summary = _read_index(folder)
+        self.summary = read_index(folder)
         self._maps = [_mapped(folder, shard, self.summary, verify) for shard in self.summary.shards]
         self._ends = np.cumsum([shard.tokens for shard in self.summary.shards])
 
@@ -196,69 +174,26 @@ def _joined(
     return tokens
 
 
-def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    size = 0
-    for text in documents:
-        batch.append(text)
-        size += len(text)
-        if len(batch) == _BATCH_DOCUMENTS or size >= _BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _index_path(folder: Path) -> Path:
-    return folder / "index.json"
-
-
 def _intact(folder: Path) -> ShardSummary | None:
     with suppress(ShardsCorrupt):
         return TokenShards(folder).summary
     return None
 
 
-def _read_index(folder: Path) -> ShardSummary:
-    path = _index_path(folder)
-    remedy = "encode the text again"
-    try:
-        value = parse_json(path.read_bytes(), where=path)
-        if value.pop("format") != FORMAT:
-            raise ShardsCorrupt("is of another format", where=path, remedy=remedy)
-        shards = tuple(ShardFile(**shard) for shard in value.pop("shards"))
-        summary = ShardSummary(shards=shards, **value)
-        for shard in shards:
-            check_digest(shard.digest)
-        consistent = summary.tokens == sum(shard.tokens for shard in shards) > 0
-    except FileNotFoundError as error:
-        raise ShardsCorrupt(
-            "has no index: its text was not encoded to the end", where=folder, remedy=remedy
-        ) from error
-    except ShardsCorrupt:
-        raise
-    except (OSError, ConcordError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ShardsCorrupt("is no index of shards", where=path, remedy=remedy) from error
-    if not consistent:
-        raise ShardsCorrupt("contradicts itself", where=path, remedy=remedy)
-    return summary
-
-
 def _mapped(
     folder: Path, shard: ShardFile, summary: ShardSummary, verify: bool
 ) -> NDArray[np.unsignedinteger]:
     path = folder / Path(shard.name).name
-    remedy = "encode the text again"
     try:
         size = path.stat().st_size
         if size != shard.tokens * summary.dtype.itemsize:
             raise ShardsCorrupt(
-                "is shorter or longer than its index says", where=path, remedy=remedy
+                "is shorter or longer than its index says", where=path, remedy=REMEDY
             )
         if verify and digest_file(path) != shard.digest:
-            raise ShardsCorrupt("was altered", where=path, remedy=remedy)
+            raise ShardsCorrupt("was altered", where=path, remedy=REMEDY)
         return np.memmap(path, summary.dtype, mode="r").view(np.ndarray)
     except OSError as error:
         raise ShardsCorrupt(
-            f"cannot be read: {error.strerror}", where=path, remedy=remedy
+            f"cannot be read: {error.strerror}", where=path, remedy=REMEDY
         ) from error
