@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from concord.base.canonical import canonical_json
 from concord.base.errors import CorpusTooSmall, DocumentError
 
+MAX_SEED = 2**53 - 1
 _PERSON = b"concord-samples"
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIXERS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
@@ -40,17 +41,19 @@ class SampleOrder:
 
     Args:
         shards: The member's tokens.
-        seed: The run's seed.
+        seed: The run's seed, which JSON can carry: of less than 2^53.
         member: The member's id, so that two members with the same text see different orders.
         context: Tokens a sample holds; it comes with one more, its last target.
 
     Raises:
-        DocumentError: the context is not positive.
+        DocumentError: the context is not positive, or the seed too large.
     """
 
     def __init__(self, shards: TokenSequence, *, seed: int, member: str, context: int) -> None:
         if context < 1:
             raise DocumentError(f"a context of {context} tokens", remedy="use 1 or more")
+        if abs(seed) > MAX_SEED:
+            raise DocumentError(f"a seed of {seed}", remedy=f"use one up to {MAX_SEED}")
         self._shards = shards
         self._seed = seed
         self._member = member
