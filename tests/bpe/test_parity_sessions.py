@@ -3,12 +3,13 @@
 import random
 
 import pytest
-from bpe_reference import learn
+from bpe_reference import learn, parity_merges
 from hypothesis import given
 from hypothesis import strategies as st
 
 from concord.base.errors import DocumentError, TokenizerError
 from concord.data.bpe import MergeSession, gini, measure_fairness
+from concord.data.bpe.choice import RANKED
 
 # Three "languages" of made-up words with other letters and other lengths of words; the members
 # have unequal amounts of text, the parallel set says the same number of things in each.
@@ -58,6 +59,26 @@ def test_parity_makes_languages_pay_alike_where_ordinary_training_does_not(
     theirs = measure_fairness(plain.tokenizer_json(), held_out)
     assert ours.premium_max_min < 1.05 < theirs.premium_max_min
     assert ours.gini < 0.2 * theirs.gini
+
+
+@pytest.mark.parametrize("min_parallel", [0, 2])
+def test_batches_across_languages_are_one_by_one_parity(texts, parallel, min_parallel):
+    some = {member: part[:40] for member, part in texts.items()}
+    session = trained(some, parallel=parallel, merges=60, min_parallel_count=min_parallel)
+    assert session.vocabulary.merges == parity_merges(some, OWN, parallel, 60, 2, min_parallel)
+    assert session.exchanges < 30
+
+
+def test_a_useful_pair_is_found_behind_many_that_became_useless():
+    first, second = "ABCDEFGHIJKLM", "NOPQRSTUVWXYZ"
+    both = [a + b for a in first for b in second]
+    assert len(both) > RANKED
+    # Once "xA", "xB", … are merged, no pair of `both` is left in the parallel sentences.
+    known = {"x": ["x" + pair for pair in both] * 2 + ["yz", "yz"]}
+    member = {"m": ["x" + a for a in first] * 20 + both * 10 + ["yz", "yz"]}
+    own = {"m": ("x",)}
+    session = trained(member, parallel=known, merges=len(first) + 1, member_languages=own)
+    assert session.vocabulary.spelling(257 + len(first)) == b"yz"
 
 
 def test_a_member_whose_language_is_not_measured_still_gets_merges(texts, parallel):
