@@ -124,13 +124,13 @@ class InnerSpec(Document):
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
     batch_tokens: Positive = 512
     """Tokens of one inner step at one member."""
     warmup_steps: Annotated[int, Field(ge=0)] = 50
-    decay_share: Share = 0.2
+    decay_share: Share = 0.3
     """Last share of the global steps, in which the rate falls to zero."""
-    decay_shape: Literal["linear", "one_minus_sqrt"] = "one_minus_sqrt"
+    decay_shape: Literal["linear", "one_minus_sqrt"] = "linear"
     clip_norm: Annotated[float, Field(gt=0)] = 1.0
     z_loss: Annotated[float, Field(ge=0)] = 1e-4
     goldfish_k: Annotated[int, Field(ge=0)] = 0
@@ -169,8 +169,9 @@ class OuterSpec(Document):
 
     optimizer: Literal["nesterov", "adam"] = "nesterov"
     lr: Annotated[float, Field(gt=0)] = 1.2
-    embedding_lr: Annotated[float, Field(gt=0)] | None = 2.0
-    """Rate for embedding and head; None takes `lr`."""
+    embedding_lr: Annotated[float, Field(gt=0)] | None = None
+    """Rate for embedding and head; None takes the square root of the number of members: near
+    orthogonal updates shrink by as much in their mean."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     late_share: Share = 0.0
     """Last share of the rounds, in which the rate is multiplied by `late_factor`."""

@@ -49,6 +49,9 @@ def rate_factor(inner: InnerSpec, step: int, total: int) -> float:
 def outer_rate(run: RunDocument, round_: int, *, embedding: bool) -> float:
     """Outer learning rate of a round, with its late decay."""
     outer = run.update.outer
-    rate = outer.embedding_lr if embedding and outer.embedding_lr is not None else outer.lr
+    rate = outer.lr
+    if embedding:
+        named = outer.embedding_lr
+        rate = named if named is not None else math.sqrt(len(run.roster))
     late_from = run.rounds.count - round(outer.late_share * run.rounds.count)
     return rate * outer.late_factor if round_ >= late_from else rate
