@@ -80,6 +80,7 @@ def test_rubbish_is_refused_or_read_as_counts_but_never_crashes(data):
         [0, 2, 0, 5, 0, 1, 1],
         [0, 1, 0, 1 << 55, 1],
         [0, 1 << 55, 1 << 55],
+        [0, 1 << 10, 0, *[1 << 54] * (1 << 10), *[1] * (1 << 10)],
     ],
     ids=[
         "cut off",
@@ -90,6 +91,7 @@ def test_rubbish_is_refused_or_read_as_counts_but_never_crashes(data):
         "a pair twice",
         "no such symbols",
         "sizes beyond the message",
+        "keys that wrap around",
     ],
 )
 def test_an_answer_of_wrong_form_is_refused(numbers):

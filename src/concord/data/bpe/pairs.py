@@ -26,6 +26,7 @@ SYMBOL_BITS = 21
 MAX_SYMBOLS = 1 << SYMBOL_BITS
 _MASK = MAX_SYMBOLS - 1
 _YOUNG = SYMBOL_BITS + 1
+MAX_KEY = (MAX_SYMBOLS << _YOUNG) - 1
 MAX_COUNT = 1 << 52
 """Sums of counts stay exact in float64, which `numpy.bincount` adds in."""
 DENSE_SHARE = 8

@@ -5,10 +5,10 @@
              among pairs that occur in l's parallel sentences at least `min_parallel_count` times
 
 The first two lines are parity-aware BPE (arXiv 2508.04796). The third is ours: a pair that is
-frequent in a member's text but absent from the sentences cannot help its language to catch up. It
-was without effect on what the pick is for, and where a member's text is of one genre (laws), such
-picks used up a third of the vocabulary (`docs/benchmarks/tokenizer.md`). It also makes starvation
-impossible, so that no moving window over past picks is needed.
+frequent in a member's text but absent from the sentences cannot help its language to catch up.
+Where a member's text is of one genre (laws), such pairs took a tenth of the vocabulary from the
+others (`docs/benchmarks/tokenizer.md`). As every pick now shortens the sentences of the worst
+language, none can take all picks for itself, and no moving window over past picks is needed.
 
 Members who own no language of the parallel set are not measured; of L + U picks they get U in
 turn, where L languages are measured and U members are not, by their own summed counts. Where no

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from concord.base.errors import DocumentError, MessageRefused
 from concord.data.bpe.alphabet import FIRST_MERGE_ID
@@ -77,6 +77,8 @@ class MergeSession:
         min_parallel_count: int = MIN_PARALLEL_COUNT,
         global_merges: int = 0,
     ) -> None:
+        if mode not in get_args(Mode):
+            raise DocumentError("is neither 'parity' nor 'ordinary'", where="mode")
         if not 0 <= merges <= MAX_MERGES:
             raise DocumentError(f"{merges:,} merges; 0 to {MAX_MERGES:,} can be", where="merges")
         if min_pair_count < 1:
@@ -129,7 +131,8 @@ class MergeSession:
 
         Raises:
             MessageRefused: an answer is missing, malformed, or impossible in this state.
-            TokenizerError: counts that contradict earlier ones.
+            TokenizerError: counts that contradict earlier ones. After either error the session
+                cannot go on.
         """
         if self._finished:
             return None

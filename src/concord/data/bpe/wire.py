@@ -21,7 +21,7 @@ from concord.base.errors import MessageRefused
 from concord.data.bpe import varints
 from concord.data.bpe.batch import MAX_BATCH
 from concord.data.bpe.chains import Change, Pair
-from concord.data.bpe.pairs import MAX_COUNT, MAX_SYMBOLS, Counts, Ints
+from concord.data.bpe.pairs import MAX_COUNT, MAX_KEY, MAX_SYMBOLS, NO_COUNTS, Counts, Ints
 
 REQUEST_MAGIC = b"CBQ1"
 ANSWER_MAGIC = b"CBA1"
@@ -110,9 +110,14 @@ def _numbers(data: bytes, magic: bytes, max_bytes: int) -> Ints:
 
 def _counts(numbers: Ints) -> Counts:
     steps, amounts = np.split(numbers, 2)
-    keys = np.cumsum(steps)
-    if len(keys) and (steps.min() < 1 or keys[-1] >= MAX_SYMBOLS << 22 or keys.min() < 0):
+    if not len(steps):
+        return NO_COUNTS
+    if steps.min() < 1 or steps.max() > MAX_KEY:
         raise MessageRefused("pairs are out of order or out of bounds")
-    if len(keys) and (amounts.min() < 1 or amounts.max() > MAX_COUNT):
+    # No step jumps over the bound, so that a sum which wraps around has been seen above it.
+    keys = np.cumsum(steps)
+    if keys.max() > MAX_KEY:
+        raise MessageRefused("pairs are out of order or out of bounds")
+    if amounts.min() < 1 or amounts.max() > MAX_COUNT:
         raise MessageRefused("a count is out of bounds")
     return Counts(keys, amounts)
