@@ -1,0 +1,136 @@
+"""A whole run in one process: the product's members and its merging, one after the other.
+
+For experiments, where the text of all members lies in one place, and six processes would only wait
+for one core. Nothing is computed here: members train, encode and apply as `MemberTraining` does,
+updates are screened and merged as `OpenMerge` does, so a run ends with the bits that `concord run`
+would end with. What is left out is what an engine brings: processes, lateness, failures.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from concord.base.digest import Digest
+from concord.base.files import private_folder
+from concord.base.tensors import FloatArray, TensorFile, write_tensors
+from concord.charter.run import RunDocument
+from concord.charter.schedule import inner_steps
+from concord.federation.frames import Frame
+from concord.federation.member.state import MemberState
+from concord.federation.member.text import MemberText
+from concord.federation.member.training import MemberTraining
+from concord.federation.merging import RunState
+from concord.federation.messages import Committed, Train
+from concord.federation.records import RoundRecord, RunFolder
+from concord.train.evaluate import HeldoutSums, heldout_sums
+
+
+class SimulatedMember(MemberTraining):
+    """A member whose own model can be measured before it is averaged away."""
+
+    def measure_own(self) -> HeldoutSums:
+        """Sums over its held-out text for the network as the last inner steps left it."""
+        return heldout_sums(
+            self._trainer.model,
+            self._text.heldout(),
+            self._text.tokenizer.encode,
+            start_id=self._text.tokenizer.end_id,
+            context=self.run.model.context,
+            max_bytes=self.run.evaluation.max_bytes,
+        )
+
+
+class Simulation:
+    """The rounds of one run document.
+
+    Args:
+        run: The run document.
+        texts: Each member's text, its shards open.
+        folder: A new folder, for bases, updates and the members' saved state.
+        weights: What the first base holds instead of seeded weights, as after training elsewhere;
+            all of them, by name.
+
+    Raises:
+        DocumentError, StorageError: as members and coordinator raise them.
+    """
+
+    def __init__(
+        self,
+        run: RunDocument,
+        texts: Mapping[str, MemberText],
+        folder: Path,
+        *,
+        weights: Mapping[str, FloatArray] | None = None,
+    ) -> None:
+        self.run = run
+        self.members = {
+            member: SimulatedMember(
+                texts[member], MemberState(private_folder(folder / "state" / member), run.digest)
+            )
+            for member in run.member_ids
+        }
+        records = RunFolder(folder, run.name)
+        records.create()
+        giver = self.members[run.member_ids[0]]
+        path, digest = giver.first_base()
+        if weights is not None:
+            digest = _replace_weights(path, weights)
+        tokenizer = texts[run.member_ids[0]].tokenizer.digest
+        self.state = RunState.found(run, records, path, digest, tokenizer)
+        for member in self.members.values():
+            self._hand_over(member.state, digest)
+
+    def train(self) -> RoundRecord:
+        """Run the next round: everybody trains, everybody is heard, everybody applies the step.
+
+        Raises:
+            TrainingDiverged, UpdateRefused: a member's update is useless; nothing is committed.
+        """
+        merge = self.state.open_round(started_s=0.0)
+        before = self.state.current.digest
+        plan = Train(
+            run=self.run.digest,
+            round=self.state.committed,
+            base=before,
+            inner_steps=inner_steps(self.run.rounds, self.state.committed),
+        )
+        for name, member in self.members.items():
+            made = member.train(plan, interrupted=lambda: False, on_progress=lambda *_: None)
+            if made is not None:
+                header, path = made
+                merge.accept(name, header, Frame(b"", path))
+        record = merge.commit(
+            left_out={}, closed_because="simulated", now_s=0.0, bytes_up={}, bytes_down={}
+        )
+        self._apply(record, before)
+        return record
+
+    def evaluate(self) -> dict[str, HeldoutSums]:
+        """Each member's sums over its held-out text, for the current base."""
+        return {name: member.evaluate() for name, member in self.members.items()}
+
+    def _apply(self, record: RoundRecord, before: Digest) -> None:
+        assert record.step is not None  # noqa: S101 - every committed round has one
+        message = Committed(
+            round=record.round,
+            base_before=before,
+            base=record.base,
+            payload_digest=record.step,
+            included={name: one.update for name, one in record.contributions.items()},
+        )
+        step = self.state.folder.objects.path(record.step)
+        for member in self.members.values():
+            member.apply(message, Frame(b"", step))
+
+    def _hand_over(self, state: MemberState, digest: Digest) -> None:
+        copy = state.temporary_path("base")
+        shutil.copyfile(self.state.current.path, copy)
+        state.adopt_base(copy, digest, 0)
+
+
+def _replace_weights(path: Path, weights: Mapping[str, FloatArray]) -> Digest:
+    """Write the base anew with other weights; what it shares of the inner state stays."""
+    base = TensorFile(path)
+    return write_tensors(path, base.specs, (weights.get(n.name, a) for n, a in base.items()))
