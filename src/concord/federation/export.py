@@ -10,7 +10,7 @@ from concord.data.bpe.files import tokenizer_config_json
 from concord.federation.layouts import base_weights
 from concord.federation.member.network import build_network
 from concord.federation.records import RunFolder
-from concord.model.folder import load_folder, save_folder
+from concord.model.folder import read_tokenizer_files, save_folder
 from concord.model.tensors import load_tensors
 from concord.model.tokenizer import Tokenizer
 
@@ -30,7 +30,7 @@ def export_model(folder: RunFolder, run: RunDocument, path: Path) -> None:
         files = {"tokenizer.json": text, "tokenizer_config.json": tokenizer_config_json()}
     else:
         assert source is not None  # noqa: S101 - a run learns a tokenizer or continues a folder
-        files = dict(load_folder(source).tokenizer_files)
+        files = read_tokenizer_files(source)
     tokenizer = Tokenizer.from_files(files)
     model = build_network(run, tokenizer, source)
     base = TensorFile(folder.objects.verified_path(records[-1].base))

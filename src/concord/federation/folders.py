@@ -41,6 +41,11 @@ class MemberFolder:
         self.id = root.name
 
     @property
+    def file(self) -> Path:
+        """Where the member says what it decides for itself."""
+        return self.root / "member.toml"
+
+    @property
     def private(self) -> Path:
         return self.root / "private"
 
@@ -57,7 +62,7 @@ class MemberFolder:
         Raises:
             DocumentError: it is missing, not TOML, or says something impossible.
         """
-        path = self.root / "member.toml"
+        path = self.file
         try:
             return MemberFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
@@ -67,7 +72,9 @@ class MemberFolder:
         except ValidationError as error:
             raise DocumentError(describe(error), where=path, remedy="correct the field") from error
         except ValueError as error:
-            raise DocumentError(f"is not TOML: {error}", where=path) from error
+            raise DocumentError(
+                f"is not TOML: {error}", where=path, remedy="correct that place"
+            ) from error
 
     def paths(self, texts: tuple[str, ...]) -> list[Path]:
         """Paths of `member.toml`, taken from the member's folder."""
@@ -92,7 +99,7 @@ class MemberFolder:
             lines.append(f"heldout = [{', '.join(_toml_string(path) for path in heldout)}]")
         if facts is not None:
             lines.append(f"facts = {_toml_string(facts)}")
-        write_atomic(self.root / "member.toml", ("\n".join(lines) + "\n").encode())
+        write_atomic(self.file, ("\n".join(lines) + "\n").encode())
 
 
 def _toml_string(text: str) -> str:

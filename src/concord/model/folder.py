@@ -56,7 +56,7 @@ def load_folder(path: Path) -> ModelFolder:
         ModelError: one of these fails; the message names the file and what to do.
     """
     check_architecture(path)
-    tokenizer_files = _tokenizer_files(path)
+    tokenizer_files = read_tokenizer_files(path)
     return ModelFolder(_load_weights(path), tokenizer_files)
 
 
@@ -66,7 +66,7 @@ def load_tokenizer(path: Path) -> Any:
     Raises:
         ModelError: there is none, or it is damaged.
     """
-    _tokenizer_files(path)
+    read_tokenizer_files(path)
     try:
         return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except Exception as error:
@@ -119,7 +119,12 @@ def _encoder_as_decoder(named: list[str], config: Mapping[str, Any]) -> bool:
     return bool(encoder_kin & set(named)) and not config.get("is_decoder")
 
 
-def _tokenizer_files(path: Path) -> dict[str, str]:
+def read_tokenizer_files(path: Path) -> dict[str, str]:
+    """Content of the tokenizer's files in a model folder, by name.
+
+    Raises:
+        ModelError: one cannot be read, or there is no `tokenizer.json`.
+    """
     files = {}
     for name in TOKENIZER_FILES:
         file = path / name

@@ -19,18 +19,17 @@ class Tokenizer:
 
     Args:
         text: Content of `tokenizer.json`.
-        end_token: The token between documents.
+        end_token: The token that ends a document.
+        begin_token: The token that begins one; without it, the end token does.
 
     Raises:
         TokenizerError: the content is not a tokenizer, or lacks the end token.
     """
 
-    def __init__(self, text: str, *, end_token: str) -> None:
+    def __init__(self, text: str, *, end_token: str, begin_token: str | None = None) -> None:
         self._tokenizer = _load(text)
-        end_id = self._tokenizer.token_to_id(end_token)
-        if end_id is None:
-            raise TokenizerError(f"tokenizer.json has no token {end_token[:40]!r}")
-        self.end_id: int = end_id
+        self.end_id: int = self._known(end_token)
+        self.start_id: int = self.end_id if begin_token is None else self._known(begin_token)
         self.digest: Digest = digest_bytes(text.encode())
         self.size: int = self._tokenizer.get_vocab_size()
 
@@ -41,21 +40,19 @@ class Tokenizer:
 
     @classmethod
     def from_files(cls, files: Mapping[str, str]) -> Tokenizer:
-        """The tokenizer of a model folder; its end-of-sequence token ends documents.
+        """The tokenizer of a model folder: its bos_token begins documents, its eos_token ends them.
 
         Raises:
-            TokenizerError: it names no end token.
+            TokenizerError: it names neither, or its configuration is damaged.
         """
-        config = json.loads(files.get("tokenizer_config.json", "{}"))
-        token = config.get("eos_token") or config.get("bos_token")
-        token = token.get("content") if isinstance(token, dict) else token
-        if not token:
+        begin, end = (_named_token(files, name) for name in ("bos_token", "eos_token"))
+        if begin is None and end is None:
             raise TokenizerError(
                 "names no eos_token",
                 where="tokenizer_config.json",
                 remedy="set eos_token to the token that ends a document",
             )
-        return cls(files["tokenizer.json"], end_token=token)
+        return cls(files["tokenizer.json"], end_token=end or begin or "", begin_token=begin)
 
     @classmethod
     def any(cls, text: str) -> Tokenizer:
@@ -73,6 +70,34 @@ class Tokenizer:
         """Token ids of several texts."""
         found = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in found]
+
+    def encode_documents(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of whole documents, without the token that begins each.
+
+        The end token is added only where another one begins the next document.
+        """
+        tail = [] if self.start_id == self.end_id else [self.end_id]
+        return [[*ids, *tail] for ids in self.encode_batch(texts)]
+
+    def _known(self, token: str) -> int:
+        token_id = self._tokenizer.token_to_id(token)
+        if token_id is None:
+            raise TokenizerError(
+                f"tokenizer.json has no token {token[:40]!r}",
+                remedy="restore the tokenizer's files from one source",
+            )
+        return int(token_id)
+
+
+def _named_token(files: Mapping[str, str], name: str) -> str | None:
+    try:
+        token = json.loads(files.get("tokenizer_config.json", "{}")).get(name)
+    except (ValueError, AttributeError) as error:
+        raise TokenizerError(
+            "is damaged", where="tokenizer_config.json", remedy="restore the file"
+        ) from error
+    token = token.get("content") if isinstance(token, dict) else token
+    return token if isinstance(token, str) and token else None
 
 
 def _load(text: str) -> tokenizers.Tokenizer:

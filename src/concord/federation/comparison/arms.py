@@ -26,7 +26,7 @@ from concord.federation.comparison.outcome import ArmResult, Kind, KnownFacts, T
 from concord.federation.facts import member_facts
 from concord.federation.folders import FederationFolder
 from concord.federation.layouts import base_weights
-from concord.federation.member.network import build_network
+from concord.federation.member.network import build_network, over_vocabulary
 from concord.federation.member.text import MemberText
 from concord.model.tensors import load_tensors, save_tensors
 from concord.train.evaluate import heldout_sums
@@ -105,7 +105,8 @@ def _train(job: ArmJob, model: PreTrainedModel, texts: list[MemberText]) -> dict
 
     seen = None
     if job.run.inner.vocabulary == "seen":
-        seen = np.sum([text.token_counts for text in chosen], axis=0) > 0
+        counts_V = np.sum([text.token_counts for text in chosen], axis=0)
+        seen = over_vocabulary(model, counts_V) > 0
     trainer = LocalTrainer(
         model,
         arm_inner(job.run, job.kind, steps),
@@ -150,7 +151,7 @@ def _measure(
             model,
             text.heldout(),
             text.tokenizer.encode,
-            start_id=text.tokenizer.end_id,
+            start_id=text.tokenizer.start_id,
             context=job.run.model.context,
             max_bytes=job.run.evaluation.max_bytes,
         )
@@ -163,7 +164,7 @@ def _measure(
                 model,
                 own_facts,
                 text.tokenizer.encode,
-                start_id=text.tokenizer.end_id,
+                start_id=text.tokenizer.start_id,
                 context=job.run.model.context,
             )
             facts[text.folder.id] = KnownFacts(known=counts.known, asked=counts.asked)

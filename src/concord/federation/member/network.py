@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from concord.base.tensors import FloatArray, TensorSpec
@@ -36,6 +37,15 @@ def build_network(
         architecture=spec.architecture,
     )
     return build_model(shape, seed=run.seed)
+
+
+def over_vocabulary(model: PreTrainedModel, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[rows] Counts of tokens, with zeros for the rows that a network has beyond its tokenizer.
+
+    Many published networks round their vocabulary up.
+    """
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    return np.pad(counts, (0, rows - len(counts)))
 
 
 def base_specs(model: PreTrainedModel, shared: SharedState) -> list[TensorSpec]:

@@ -20,7 +20,7 @@ from concord.data.shards import TokenShards, write_shards
 from concord.data.summary import Part
 from concord.federation.folders import MemberFolder
 from concord.federation.messages import TextCounts
-from concord.model.folder import load_folder
+from concord.model.folder import read_tokenizer_files
 from concord.model.tokenizer import Tokenizer
 
 KEY_BYTES = 32
@@ -41,6 +41,7 @@ class MemberText:
         self.run = run
         self.folder = folder
         self.file = folder.load()
+        self._source_digest: Digest = ""
         self._counting: CountingMember | None = None
         self._shards: TokenShards | None = None
         self._order: SampleOrder | None = None
@@ -60,6 +61,7 @@ class MemberText:
             heldout_paths=self.folder.paths(self.file.heldout) or None,
             text_key=self.file.text_key,
         )
+        self._source_digest = summary.train_digest
         return text_counts(summary)
 
     def answer_counts(self, request: bytes) -> bytes:
@@ -85,10 +87,11 @@ class MemberText:
         write_shards(
             self._texts("train"),
             shards,
-            encode_batch=tokenizer.encode_batch,
-            end_id=tokenizer.end_id,
+            encode_batch=tokenizer.encode_documents,
+            end_id=tokenizer.start_id,
             vocabulary_size=tokenizer.size,
             tokenizer_digest=tokenizer.digest,
+            source_digest=self._source_digest,
         )
         self._open_shards_in(shards)
 
@@ -96,7 +99,7 @@ class MemberText:
         if data is not None:
             self._tokenizer = Tokenizer.from_json(data.decode("utf-8"))
         elif (folder := self.continued_folder) is not None:
-            self._tokenizer = Tokenizer.from_files(load_folder(folder).tokenizer_files)
+            self._tokenizer = Tokenizer.from_files(read_tokenizer_files(folder))
         else:
             raise MessageRefused("no tokenizer came, and the run starts from no model folder")
         return self._tokenizer

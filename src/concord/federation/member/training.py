@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from concord.base.digest import Digest
-from concord.base.errors import CheckpointError
+from concord.base.errors import CheckpointError, DocumentError
 from concord.base.tensors import FloatArray, TensorFile, write_tensors
 from concord.charter.schedule import first_step, total_steps
 from concord.federation.frames import Frame
@@ -26,7 +26,12 @@ from concord.federation.layouts import (
     syncs_state,
     update_layout,
 )
-from concord.federation.member.network import base_specs, build_network, read_base_arrays
+from concord.federation.member.network import (
+    base_specs,
+    build_network,
+    over_vocabulary,
+    read_base_arrays,
+)
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.messages import Committed, Train, UpdateHeader
@@ -50,15 +55,16 @@ class MemberTraining:
         self.run = text.run
         self.state = state
         self._text = text
-        self._device = _device(text.file.device)
+        self._device = _device(text.file.device, text.folder.file)
         model = build_network(self.run, text.tokenizer, text.continued_folder)
+        seen_V = over_vocabulary(model, text.token_counts) > 0
         self._trainer = LocalTrainer(
             model,
             self.run.inner,
             total_steps=total_steps(self.run.rounds),
             device=self._device,
             end_id=text.tokenizer.end_id,
-            seen_tokens=text.token_counts > 0 if self.run.inner.vocabulary == "seen" else None,
+            seen_tokens=seen_V if self.run.inner.vocabulary == "seen" else None,
         )
         self._shared = SharedState(self._trainer.optimizer, self.run.inner.state.mode)
 
@@ -160,7 +166,7 @@ class MemberTraining:
             self._trainer.model,
             self._text.heldout(),
             self._text.tokenizer.encode,
-            start_id=self._text.tokenizer.end_id,
+            start_id=self._text.tokenizer.start_id,
             context=self.run.model.context,
             max_bytes=self.run.evaluation.max_bytes,
         )
@@ -195,7 +201,8 @@ class MemberTraining:
         tensors = {name: base[name] - array for name, array in own.items()}
         tensors |= self._shared.read()
         if self.run.update.rows == "token_counts":
-            tensors[COUNTS_NAME] = counts_V.astype(np.float32)
+            counted = over_vocabulary(self._trainer.model, counts_V)
+            tensors[COUNTS_NAME] = counted.astype(np.float32)
         return tensors
 
     def _own_state(self, residual: ErrorFeedback | None) -> dict[str, FloatArray]:
@@ -209,7 +216,12 @@ class MemberTraining:
         return state
 
 
-def _device(wish: str) -> torch.device:
-    if wish == "auto":
-        wish = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(wish)
+def _device(wish: str, where: Path) -> torch.device:
+    there_is_one = torch.cuda.is_available()
+    if wish == "cuda" and not there_is_one:
+        raise DocumentError(
+            "asks for device 'cuda', and there is none",
+            where=where,
+            remedy="set device to 'auto' or 'cpu', or repair the driver",
+        )
+    return torch.device("cuda" if there_is_one and wish != "cpu" else "cpu")
