@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from concord.base.digest import Digest
-from concord.base.errors import MemberFailed, MessageRefused
+from concord.base.errors import MemberFailed, MessageRefused, StorageError
 from concord.charter.run import RunDocument
 from concord.federation.engine.interface import Engine, Joined, Lost, Received
 from concord.federation.frames import Frame
@@ -135,7 +135,8 @@ class Assembly:
         """Handle one event; return it if it is not about seating.
 
         Raises:
-            MemberFailed: a member cannot take part, and the assembly is not patient.
+            MemberFailed, StorageError: a member cannot take part, or not write, and the assembly
+                is not patient.
         """
         event = self.engine.next_event(timeout_s)
         if event is None or event.member not in self.places:
@@ -188,7 +189,8 @@ class Assembly:
 
     def _failed(self, member: str, place: Place, message: Failed) -> Departure:
         if not self.patient:
-            raise MemberFailed(f"[{message.code}] {message.message}", where=member)
+            kind = StorageError if message.code == StorageError.code else MemberFailed
+            raise kind(f"[{message.code}] {message.message}", where=f"member {member}")
         place.phase, place.reason = Phase.GONE, f"[{message.code}] {message.message}"
         return Departure(member, place.reason)
 

@@ -184,10 +184,15 @@ class Coordinator:
             if possible < needed or waited_s > self._rule.stall_s:
                 raise QuorumLost(
                     f"{seated} of {len(self._run.member_ids)} members are connected,"
-                    f" the quorum is {needed}",
+                    f" the quorum is {needed}{self._absent()}",
                     remedy="see why the others left, then `concord run --resume`",
                 )
             self._take(self._assembly.next(TICK_S))
+
+    def _absent(self) -> str:
+        places = self._assembly.places
+        gone = (f"; {m}: {places[m].reason}" for m in self._assembly.in_phase(Phase.GONE))
+        return "".join(gone)
 
     # --- one round --------------------------------------------------------------------------
 

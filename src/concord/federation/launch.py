@@ -17,16 +17,18 @@ from pydantic import ValidationError
 
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.clock import SystemClock
+from concord.base.digest import digest_json
 from concord.base.errors import CheckpointError, DocumentError, FederationError
 from concord.base.files import storage_errors, write_atomic
 from concord.charter.run import RunDocument, describe
+from concord.data.torn import remove_torn
 from concord.federation.assembly import Assembly, Tokenizer
 from concord.federation.coordinator import Coordinator
 from concord.federation.engine.local import LocalEngine
 from concord.federation.folders import FederationFolder
 from concord.federation.member.process import main as member_main
 from concord.federation.messages import TextCounts
-from concord.federation.parallel import ParallelSet, read_parallel
+from concord.federation.preflight import check_run, check_start, parallel_set
 from concord.federation.records import RunFolder
 from concord.federation.report import ParallelCount, TokenizerPart
 from concord.federation.vocabulary import learn_tokenizer, wait_until_prepared
@@ -39,7 +41,6 @@ PRELOADED = (
     "transformers.models.qwen3.modeling_qwen3",
 )
 MAX_PAYLOAD_BYTES = 8 << 30
-TOKENIZER_PART = "tokenizer.json"
 
 
 @dataclass
@@ -58,12 +59,13 @@ def run_locally(
     """Run all rounds that are left, with one process per member on this machine.
 
     Raises:
-        DocumentError: the run was started before and `resume` is False, or the other way round, or
-            its document was changed since.
+        DocumentError: the run was started before and `resume` is False, or its document was
+            changed since.
         ConcordError: whatever ends the run; the last committed round stays intact.
     """
     folder = RunFolder(federation.root, run.name)
-    _check_start(folder, run, resume=resume)
+    check_start(folder, run, resume=resume)
+    check_run(federation, run)
     with _assembled(federation, folder, run) as assembly:
         return _run(federation, folder, run, assembly, watcher)
 
@@ -78,15 +80,18 @@ def learn_locally(
     """
     if run.model.continue_from is not None:
         raise DocumentError(
-            "keeps the tokenizer of model.continue_from", where=federation.run_path(run.name)
+            "keeps the tokenizer of model.continue_from",
+            where=federation.run_path(run.name),
+            remedy="look at that one with `concord tokenizer show`",
         )
+    check_run(federation, run)
     folder = RunFolder(federation.root, run.name)
     with _assembled(federation, folder, run) as assembly:
         watcher.stage("text")
         wait_until_prepared(assembly)
         watcher.stage("tokenizer")
         _tokenizer(federation, folder, run, assembly, watcher)
-    return _load_part(folder.root / TOKENIZER_PART)
+    return _load_part(tokenizer_part(folder, run))
 
 
 @contextmanager
@@ -95,6 +100,7 @@ def _assembled(
 ) -> Iterator[Assembly]:
     folder.create()
     with _only_one(folder.root):
+        remove_torn(folder.root)
         engine = LocalEngine(
             {member: federation.member(member).root for member in run.member_ids},
             member_main,
@@ -130,16 +136,28 @@ def _run(
             notes.text[member] = place.text
         if place.ready is not None:
             notes.tokens[member] = place.ready.tokens
-    learned = folder.root / TOKENIZER_PART
+    learned = tokenizer_part(folder, run)
     notes.tokenizer = _load_part(learned) if learned.exists() else None
     return notes
+
+
+def tokenizer_part(folder: RunFolder, run: RunDocument) -> Path:
+    """Where a run keeps what learning its tokenizer gave, under a name that its choices make.
+
+    So a tokenizer learned before the run document was changed is not taken for the new one.
+    """
+    choices = run.model_dump(mode="json", include={"tokenizer": True, "roster": True})
+    return folder.root / f"tokenizer-{digest_json(choices)[7:19]}.json"
 
 
 def _load_part(path: Path) -> TokenizerPart:
     try:
         return TokenizerPart.model_validate(parse_json(path.read_bytes(), where=path))
-    except ValidationError as error:
-        raise CheckpointError(f"is damaged: {describe(error)}", where=path) from error
+    except (ValidationError, DocumentError) as error:
+        fault = describe(error) if isinstance(error, ValidationError) else error.message
+        raise CheckpointError(
+            f"is damaged: {fault}", where=path, remedy="delete it; the tokenizer is learned again"
+        ) from error
 
 
 def _tokenizer(
@@ -152,7 +170,7 @@ def _tokenizer(
     """The tokenizer in force: kept from the base, found by an earlier start, or learned now."""
     if run.model.continue_from is not None:
         return Tokenizer(None, None)
-    summary = folder.root / TOKENIZER_PART
+    summary = tokenizer_part(folder, run)
     if summary.exists():
         digest = _load_part(summary).digest
         assert digest is not None  # noqa: S101 - a learned tokenizer has one
@@ -195,43 +213,6 @@ def parallel_counts(tokenizer: str, lines: Mapping[str, Sequence[str]]) -> dict[
         )
         for language, found in lines.items()
     }
-
-
-def parallel_set(federation: FederationFolder, run: RunDocument) -> ParallelSet | None:
-    """The parallel set of a run's languages, where it names one.
-
-    Raises:
-        DocumentError: parity mode without a parallel set or without languages.
-        CorpusNotFound, CorpusUnreadable: its files cannot be used.
-    """
-    named = sorted({language for member in run.roster for language in member.languages})
-    if run.tokenizer.parallel is not None and named:
-        return read_parallel((federation.root / run.tokenizer.parallel).resolve(), named)
-    if run.tokenizer.mode == "parity":
-        raise DocumentError(
-            "parity mode needs tokenizer.parallel, and languages of the roster's members",
-            where=federation.run_path(run.name),
-            remedy="name them, or set tokenizer.mode to 'ordinary'",
-        )
-    return None
-
-
-def _check_start(folder: RunFolder, run: RunDocument, *, resume: bool) -> None:
-    if not folder.started():
-        return
-    chain = folder.records()
-    if chain[0][1].run != run.digest:
-        raise DocumentError(
-            "was changed since the run began",
-            where=folder.federation / "runs" / f"{run.name}.toml",
-            remedy="restore it, or give the changed run a new name",
-        )
-    if not resume:
-        raise DocumentError(
-            f"has {len(chain) - 1} committed rounds already",
-            where=folder.root,
-            remedy="go on with --resume, or remove the folder to begin again",
-        )
 
 
 @contextmanager

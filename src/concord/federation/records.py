@@ -113,12 +113,13 @@ class RunFolder:
     def append_evaluation(self, member: str, evaluation: Evaluation) -> None:
         """Add one member's sums; a line torn by a crash is skipped when reading."""
         line = canonical_json({"member": member, **evaluation.model_dump(mode="json")}) + b"\n"
-        with storage_errors(self._evaluations):
-            descriptor = os.open(self._evaluations, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                os.write(descriptor, line)
-            finally:
-                os.close(descriptor)
+        path = self._evaluations
+        with storage_errors(path), path.open("ab+", buffering=0) as stream:
+            if stream.seek(0, os.SEEK_END):
+                # A crash may have torn the last line; what follows must not join it.
+                stream.seek(-1, os.SEEK_END)
+                line = line if stream.read(1) == b"\n" else b"\n" + line
+            stream.write(line)
 
     def evaluations(self) -> Iterator[tuple[str, Evaluation]]:
         """All sums that were measured, in order of arrival."""

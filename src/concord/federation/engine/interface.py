@@ -62,7 +62,11 @@ class Engine(Protocol):
         """
 
     def next_event(self, timeout_s: float) -> Event | None:
-        """Wait for the next event, or return None after `timeout_s`."""
+        """Wait for the next event, or return None after `timeout_s`.
+
+        Raises:
+            StorageError: what came could not be kept; it is not the member's fault.
+        """
 
     def disconnect(self, member: str, reason: str) -> None:
         """Cut a member off; it may come back as a new connection."""

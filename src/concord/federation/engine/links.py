@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from concord.base.errors import ConcordError
+from concord.base.errors import ConcordError, StorageError
 from concord.federation.engine.interface import Event, Lost, Received, Traffic
 from concord.federation.frames import (
     PREFIX,
@@ -33,7 +33,7 @@ class Link:
         stream: A connected socket, owned from now on.
         spool: Folder for payloads.
         max_payload_bytes: Asked anew for each frame.
-        emit: Takes events; called from the link's threads.
+        emit: Takes events, and errors of our own disk; called from the link's threads.
         traffic: Counter to add to.
     """
 
@@ -44,7 +44,7 @@ class Link:
         *,
         spool: Path,
         max_payload_bytes: Callable[[], int],
-        emit: Callable[[Event], None],
+        emit: Callable[[Event | StorageError], None],
         traffic: Traffic,
     ) -> None:
         self.member = member
@@ -103,6 +103,8 @@ class Link:
                 self._emit(Received(self.member, frame))
         except ConnectionLost:
             self.end("its connection ended")
+        except StorageError as error:
+            self._emit(error)
         except (ConcordError, OSError) as error:
             self.end(str(error))
 

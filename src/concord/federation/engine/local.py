@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
+import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
+from concord.base.errors import StorageError
 from concord.base.files import private_folder
 from concord.charter.run import Document
 from concord.federation.engine.interface import Event, Joined, Lost, Traffic
@@ -38,12 +41,26 @@ class _Seat:
     traffic: Traffic = field(default_factory=Traffic)
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """What is started in here never sees Ctrl-C: it ends when its connection does.
+
+    A terminal sends the interrupt to all processes; each would print a traceback of its own. The
+    fork server and all it forks inherit the mask.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class LocalEngine:
     """Members as child processes of this machine.
 
     Args:
         members: Folder of each member, by id.
-        main: What a member's process runs: `concord.federation.member_process.main`.
+        main: What a member's process runs: `concord.federation.member.process.main`.
         spool: Folder for what is received; emptied at the start.
         max_payload_bytes: Limit of a member's payload; may be lowered while running.
         preload: Modules that the fork server loads once for all.
@@ -68,7 +85,7 @@ class LocalEngine:
         self.max_payload_bytes = max_payload_bytes
         self._max_restarts = max_restarts
         self._restart_pause_s = restart_pause_s
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | StorageError] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
@@ -76,8 +93,9 @@ class LocalEngine:
     def start(self) -> None:
         for leftover in self._spool.glob("*.frame"):
             leftover.unlink()
-        for member in self._seats:
-            self._start_member(member)
+        with _interrupts_held_back():
+            for member in self._seats:
+                self._start_member(member)
 
     def send(self, member: str, message: Document, payload: Payload = None) -> None:
         link = self._seats[member].link
@@ -89,6 +107,8 @@ class LocalEngine:
             event = self._events.get(timeout=max(0.0, timeout_s))
         except queue.Empty:
             return None
+        if isinstance(event, StorageError):
+            raise event
         return self._after_loss(event) if isinstance(event, Lost) else event
 
     def disconnect(self, member: str, reason: str) -> None:

@@ -17,11 +17,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from concord.base.canonical import canonical_json, parse_json
-from concord.base.digest import Digest
+from concord.base.digest import Digest, digest_file
 from concord.base.errors import CheckpointError, DocumentError
 from concord.base.files import write_atomic
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
 from concord.charter.run import Document
+from concord.data.torn import remove_torn
 from concord.federation.messages import Count, DigestText
 
 
@@ -46,13 +47,15 @@ class MemberState:
     """The saved state of one member in one run.
 
     Raises:
-        CheckpointError: the status file is damaged.
+        CheckpointError: the status file is damaged, or a state that it names was altered.
     """
 
     def __init__(self, folder: Path, run: Digest) -> None:
         self._folder = folder
         self._path = folder / "status.json"
+        remove_torn(folder)
         self.status = self._load(run)
+        self._check_files()
 
     @property
     def base_path(self) -> Path:
@@ -109,6 +112,21 @@ class MemberState:
             if path not in kept:
                 path.unlink()
 
+    def _check_files(self) -> None:
+        """See that what the status names is unaltered; a base can be had again, a state not."""
+        held = self.status.base
+        if held is not None and not _intact(self.base_path, held):
+            self._save(base=None, base_round=0)
+        for state in (self.status.committed, self.status.pending):
+            path = None if state is None else self._local_path(state.update)
+            if state is not None and path is not None and not _intact(path, state.tensors):
+                raise CheckpointError(
+                    "is missing or was altered",
+                    where=path,
+                    remedy="restore it from a copy, or delete its folder: the member then goes on"
+                    " with a fresh optimiser",
+                )
+
     def _load(self, run: Digest) -> Status:
         if not self._path.exists():
             return Status(run=run)
@@ -123,3 +141,7 @@ class MemberState:
     def _save(self, **changes: object) -> None:
         self.status = self.status.model_copy(update=changes)
         write_atomic(self._path, canonical_json(self.status.model_dump(mode="json")), mode=0o600)
+
+
+def _intact(path: Path, digest: Digest) -> bool:
+    return path.exists() and digest_file(path) == digest
