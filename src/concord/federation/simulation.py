@@ -9,7 +9,7 @@ would end with. What is left out is what an engine brings: processes, lateness, 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from concord.base.digest import Digest
@@ -82,8 +82,13 @@ class Simulation:
         for member in self.members.values():
             self._hand_over(member.state, digest)
 
-    def train(self) -> RoundRecord:
+    def train(
+        self, *, on_trained: Callable[[str, SimulatedMember], None] = lambda *_: None
+    ) -> RoundRecord:
         """Run the next round: everybody trains, everybody is heard, everybody applies the step.
+
+        Args:
+            on_trained: Told each member after its inner steps, before anything is merged.
 
         Raises:
             TrainingDiverged, UpdateRefused: a member's update is useless; nothing is committed.
@@ -98,6 +103,7 @@ class Simulation:
         )
         for name, member in self.members.items():
             made = member.train(plan, interrupted=lambda: False, on_progress=lambda *_: None)
+            on_trained(name, member)
             if made is not None:
                 header, path = made
                 merge.accept(name, header, Frame(b"", path))
