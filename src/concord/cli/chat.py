@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
 from concord.base.errors import DocumentError
+from concord.cli.plain import printable
 
 
 def register(app: typer.Typer) -> None:
@@ -15,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def chat(
-    model: Path = typer.Argument(..., help="Model folder, such as demo/runs/demo/model."),
+    model: Path = typer.Argument(..., help="Model folder, or a federation whose model it is."),
     prompts: list[str] = typer.Argument(None, help="Text to continue; without it, asks for some."),
     max_new_tokens: int = typer.Option(60, min=1, max=4096, help="Tokens to add."),
     temperature: float = typer.Option(0.7, min=0.0, help="0 takes the likeliest token."),
@@ -29,12 +31,16 @@ def chat(
     from concord.model.folder import load_folder, load_tokenizer
     from concord.model.generate import continue_text
 
-    loaded, tokenizer, console = load_folder(model), load_tokenizer(model), Console()
+    if not math.isfinite(temperature):
+        raise DocumentError("is not a number", where="--temperature", remedy="use 0 to 2")
+    folder = _model_folder(model)
+    loaded, tokenizer = load_folder(folder), load_tokenizer(folder)
     loaded.model.eval()
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     for prompt in prompts or _asked(console):
         if not prompt.strip():
             raise DocumentError("the prompt is empty", remedy="give some text to continue")
-        console.print(prompt, style="bold", end="", markup=False, highlight=False)
+        console.print(printable(prompt), style="bold", end="")
         continue_text(
             loaded.model,
             tokenizer,
@@ -43,13 +49,24 @@ def chat(
             temperature=temperature,
             top_k=top_k,
             seed=seed,
-            on_token=lambda piece: console.print(piece, end="", markup=False, highlight=False),
+            on_token=lambda piece: console.print(printable(piece), end=""),
         )
         console.print()
 
 
+def _model_folder(folder: Path) -> Path:
+    """The folder itself, or the only model in a federation's folder."""
+    if (folder / "config.json").exists():
+        return folder
+    found = sorted(path.parent for path in folder.glob("runs/*/model/config.json"))
+    if len(found) > 1:
+        named = ", ".join(str(path) for path in found)
+        raise DocumentError("holds several models", where=folder, remedy=f"name one of {named}")
+    return found[0] if found else folder
+
+
 def _asked(console: Console) -> list[str]:
     try:
-        return [console.input("[bold]prompt:[/] ")]
+        return [console.input("prompt: ")]
     except EOFError as error:
         raise DocumentError("there is no prompt", remedy="give it as an argument") from error

@@ -2,11 +2,147 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from concord.data.readers import OnProgress
+from concord.data.summary import TextSummary
 
 app = typer.Typer(no_args_is_help=True, help="A member's own text; nothing of it leaves.")
+
+SAMPLE_KEY = b"concord data check"
+"""Stands for the member's secret, which decides which documents are held out, not how many."""
+BYTES_PER_TOKEN = 3
+"""Assumption: a shared tokenizer of some thousand merges makes tokens of 2 to 4 bytes."""
+MAX_EPOCHS = 4
+"""Up to four passes over a text teach about as much as new text (Muennighoff et al. 2023,
+section 6)."""
+DEFAULT_TOKENS = 150 * 20 * 512
+"""What a run of `concord init` draws from each member: rounds, steps, tokens of a batch."""
+MOST_NAMED = 6
 
 
 @app.callback()
 def _group() -> None:
     """Keeps `check` a sub-command."""
+
+
+@app.command()
+def check(
+    paths: list[Path] = typer.Argument(
+        ..., help="Files or folders of .txt, .jsonl, .parquet, plain, .gz or .zst."
+    ),
+    heldout: list[Path] = typer.Option([], help="Text that is only measured on."),
+    heldout_share: float = typer.Option(
+        0.05, min=0.0, max=0.49, help="Share held out, where no text is named for it."
+    ),
+    text_key: str = typer.Option("text", help="Key or column that holds the text."),
+    tokens_needed: int = typer.Option(
+        DEFAULT_TOKENS, min=1, help="Tokens that a run would draw: rounds × steps × batch."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print what was counted as JSON."),
+) -> None:
+    """Read a text as a run would, change nothing, and say what is in it.
+
+    Example: concord data check corpora/swahili --tokens-needed 2000000
+    """
+    from concord.data.prepare import check_text
+
+    with _progress(Console(stderr=True)) as on_progress:
+        summary = check_text(
+            paths,
+            heldout_paths=heldout or None,
+            key=None if heldout else SAMPLE_KEY,
+            heldout_share=heldout_share,
+            text_key=text_key,
+            on_progress=on_progress,
+        )
+    warnings = warnings_about(summary, tokens_needed=tokens_needed)
+    if as_json:
+        value = summary.to_json() | {"warnings": warnings}
+        typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+        return
+    _print_summary(Console(), summary, split=not heldout)
+    for warning in warnings:
+        Console(stderr=True).print(f"note: {warning}", style="yellow", highlight=False)
+
+
+def warnings_about(summary: TextSummary, *, tokens_needed: int) -> list[str]:
+    """What a member should know of its text before a run draws `tokens_needed` tokens from it."""
+    found = []
+    tokens = summary.train_bytes // BYTES_PER_TOKEN
+    if tokens * MAX_EPOCHS < tokens_needed:
+        found.append(
+            f"small: about {tokens:,} tokens to train on, and a run that draws {tokens_needed:,}"
+            f" reads each {tokens_needed / max(1, tokens):,.0f} times; beyond {MAX_EPOCHS} times"
+            " little more is learned"
+        )
+    duplicates = summary.exact_duplicates + summary.near_duplicates
+    if duplicates * 5 > summary.read_documents:
+        found.append(
+            f"{duplicates / summary.read_documents:.0%} of the documents repeat others and are"
+            " left out"
+        )
+    if not summary.heldout_documents:
+        found.append("nothing is held out, so nothing can be measured on this text")
+    return found
+
+
+def _print_summary(console: Console, summary: TextSummary, *, split: bool) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    rows = [
+        ("documents", summary.documents, f"of {summary.read_documents:,} read"),
+        ("bytes", summary.bytes, "of UTF-8, after cleaning"),
+        ("exact duplicates", summary.exact_duplicates, "left out"),
+        ("near duplicates", summary.near_duplicates, "left out"),
+        ("empty", summary.empty_documents, "left out"),
+        ("longest document", summary.longest_document_bytes, "bytes"),
+        ("to train on", summary.train_documents, f"documents, {summary.train_bytes:,} bytes"),
+        (
+            "held out",
+            summary.heldout_documents,
+            f"documents, {summary.heldout_bytes:,} bytes"
+            + ("; about as many in a run, chosen by the member's secret" if split else ""),
+        ),
+    ]
+    for name, number, note in rows:
+        table.add_row(name, f"{number:,}", note)
+    console.print(table)
+    for name, counts in (("scripts", summary.scripts), ("languages", summary.languages)):
+        if counts:
+            console.print(f"{name}: {_shares(counts)}", highlight=False, markup=False)
+
+
+def _shares(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    named = list(counts.items())[:MOST_NAMED]
+    shares = [f"{name} {number / total:.1%}" for name, number in named]
+    if len(counts) > MOST_NAMED:
+        shares.append(f"and {len(counts) - MOST_NAMED} more")
+    return ", ".join(shares)
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[OnProgress]:
+    bars = Progress(
+        TextColumn("reading"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bars:
+        task = bars.add_task("reading", total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
 from concord.base.errors import CorpusNotFound, DocumentError
+from concord.base.files import storage_errors
 from concord.base.identifiers import check_identifier
 from concord.cli.templates import RunChoices, run_toml
 from concord.federation.folders import FederationFolder
@@ -38,38 +42,94 @@ def initialise(
     rounds: int = typer.Option(150, min=1, help="Rounds of the run."),
     merges: int = typer.Option(4096, min=0, help="Merges of the shared tokenizer."),
     almanac_bytes: int = typer.Option(1_500_000, min=10_000, help="Almanac text per member."),
-    seed: int = typer.Option(0, min=0),
+    continue_from: Path | None = typer.Option(
+        None, help="Folder of a causal language model to start from; its tokenizer is kept."
+    ),
+    seed: int = typer.Option(0, min=0, max=2**32 - 1, help="The same seed repeats the run."),
 ) -> None:
     """Make a federation folder with one private folder per member.
 
     Without --text the members are countries of the embedded almanac, which needs no download.
 
+    Example: concord init atlas --member kenya --member greece
+
     Example: concord init atlas --text corpora --parallel flores --member kenya=swh_Latn
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise DocumentError("is not empty", where=folder, remedy="choose a new folder")
+    from concord.federation.preflight import check_run
+
     check_identifier(name, where="--name")
     wanted = dict(_wanted(entry) for entry in members)
-    if text is None:
-        made = make_almanac_federation(folder, list(wanted), almanac_bytes=almanac_bytes, seed=seed)
-    else:
-        made = make_text_federation(folder, text, heldout=heldout, parallel=parallel, wanted=wanted)
-    parity = any(made.values())
-    choices = RunChoices(
-        name=name,
-        members=sorted(made),
-        languages=made,
-        seed=seed,
-        rounds=rounds,
-        merges=merges,
-        parity=parity,
-    )
-    path = FederationFolder(folder).write_run(run_toml(choices), name)
-    console = Console()
-    console.print(f"{len(made)} members: {', '.join(sorted(made))}", highlight=False)
-    if not parity:
+    if continue_from is not None:
+        _check_model(continue_from)
+    with _new_folder(folder) as making:
+        if text is None:
+            _only_with_text(heldout, parallel)
+            made = make_almanac_federation(
+                making, list(wanted), almanac_bytes=almanac_bytes, seed=seed
+            )
+        else:
+            made = make_text_federation(
+                making, text, heldout=heldout, parallel=parallel, wanted=wanted
+            )
+        choices = RunChoices(
+            name=name,
+            members=sorted(made),
+            languages=made,
+            seed=seed,
+            rounds=rounds,
+            merges=merges,
+            parity=any(made.values()),
+            continue_from=None if continue_from is None else _relative(continue_from, making),
+        )
+        federation = FederationFolder(making)
+        federation.write_run(run_toml(choices), name)
+        check_run(federation, federation.load_run(name))
+    _tell(folder, choices)
+
+
+def _tell(folder: Path, choices: RunChoices) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{len(choices.members)} members: {', '.join(choices.members)}")
+    if not choices.parity and choices.continue_from is None:
         console.print("no parallel set: the tokenizer is learned in ordinary mode", style="yellow")
-    console.print(f"look at {path}, then: concord run {folder}", soft_wrap=True, highlight=False)
+    path = FederationFolder(folder).run_path(choices.name)
+    console.print(f"look at {path}, then: concord run {folder}", markup=False)
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` that takes its place when all is written, and vanishes otherwise.
+
+    Beside it, so that relative paths lead to the same places from both.
+    """
+    folder = folder.resolve()
+    with storage_errors(folder):
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise DocumentError("is not an empty folder", where=folder, remedy="choose a new one")
+        making = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+        making.mkdir(parents=True)
+    try:
+        yield making
+        with storage_errors(folder):
+            making.rename(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def _only_with_text(heldout: Path | None, parallel: Path | None) -> None:
+    for option, given in (("--heldout", heldout), ("--parallel", parallel)):
+        if given is not None:
+            raise DocumentError(
+                "belongs to --text; the almanac brings its own",
+                where=option,
+                remedy="give --text too, or leave it out",
+            )
+
+
+def _check_model(folder: Path) -> None:
+    from concord.model.folder import check_architecture
+
+    check_architecture(folder)
 
 
 def make_almanac_federation(
@@ -125,9 +185,17 @@ def make_text_federation(
                 where=text,
                 remedy=f"name one of {', '.join(sorted(found)[:20])}",
             )
-    apart = _sources(heldout) if heldout is not None else {}
-    federation = FederationFolder(folder)
     chosen = {member: wanted.get(member, ()) for member in wanted or found}
+    for member in chosen:
+        check_identifier(member, where=found[member])
+    apart = _sources(heldout) if heldout is not None else {}
+    if heldout is not None and (lacking := sorted(set(chosen) - set(apart))):
+        raise CorpusNotFound(
+            f"holds no text named {lacking[0]!r}",
+            where=heldout,
+            remedy="add it, or leave --heldout out: then a share of each text is held out",
+        )
+    federation = FederationFolder(folder)
     for member in chosen:
         own = federation.member(member)
         own.write(
@@ -136,7 +204,7 @@ def make_text_federation(
             heldout=(_relative(apart[member], own.root),) if member in apart else (),
         )
     if parallel is not None:
-        (folder / "parallel").symlink_to(_relative(parallel.resolve(), folder.resolve()))
+        (folder / "parallel").symlink_to(_relative(parallel, folder))
     return chosen
 
 
@@ -154,6 +222,8 @@ def _sources(folder: Path) -> dict[str, Path]:
         )
     found = {}
     for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
         bare = path.with_suffix("") if path.suffix in COMPRESSED else path
         if path.is_dir() or bare.suffix in TEXT_ENDINGS:
             found[bare.stem] = path.resolve()
@@ -165,4 +235,4 @@ def _sources(folder: Path) -> dict[str, Path]:
 
 
 def _relative(path: Path, start: Path) -> str:
-    return os.path.relpath(path, start.resolve())
+    return os.path.relpath(path.resolve(), start.resolve())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -12,6 +15,10 @@ from rich.text import Text
 from concord import __version__
 from concord.base.errors import ConcordError, InternalError
 from concord.cli import chat, data, demo, initialise, report, run, tokenizer
+from concord.cli.plain import printable
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
 
 app = typer.Typer(
     name="concord",
@@ -44,16 +51,21 @@ def _common(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; every error ends in one clear message and a stable exit status."""
+    _replace_what_a_terminal_cannot_show()
     try:
         app(args=arguments)
     except ConcordError as error:
         show_error(error)
         sys.exit(error.exit_status)
+    except SystemExit as done:
+        if done.code == INTERRUPTED:
+            _say_interrupted()
+        raise
     except KeyboardInterrupt:
-        Console(stderr=True).print("Interrupted. `concord run --resume` goes on from here.")
-        sys.exit(130)
-    except (RuntimeError, MemoryError, OSError, ValueError, LookupError, TypeError) as error:
-        show_error(InternalError(f"{type(error).__name__}: {error}", remedy="please report it"))
+        _say_interrupted()
+        sys.exit(INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the boundary: no traceback reaches a user
+        show_error(_defect(error))
         sys.exit(InternalError.exit_status)
 
 
@@ -61,11 +73,42 @@ def show_error(error: ConcordError) -> None:
     """Print an error's code, place, message and remedy to standard error."""
     text = Text(f"error {error.code}: ", style="bold red")
     if error.where:
-        text.append(f"{error.where}: ", style="bold")
-    text.append(error.message, style="default")
+        text.append(f"{printable(error.where)}: ", style="bold")
+    text.append(printable(error.message), style="default")
     if error.remedy:
-        text.append(f"\nwhat to do: {error.remedy}", style="cyan")
+        text.append(f"\nwhat to do: {printable(error.remedy)}", style="cyan")
     Console(stderr=True, soft_wrap=True).print(text)
+
+
+def _defect(error: Exception) -> InternalError:
+    """What is told of an error nobody foresaw: its type and place. Its message may quote text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{place}:{frame.lineno}" for frame in frames if (place := _place(frame.filename))]
+    described = f"{type(error).__name__} at {places[-1]}" if places else type(error).__name__
+    return InternalError(
+        f"a defect in Concord: {described}",
+        remedy="please report it, with the command that you gave",
+    )
+
+
+def _place(file: str) -> str:
+    """A file of this package, from the package's folder; empty for one of another."""
+    root = Path(__file__).parents[1]
+    return Path(file).relative_to(root).as_posix() if root in Path(file).parents else ""
+
+
+def _say_interrupted() -> None:
+    Console(stderr=True, soft_wrap=True).print(
+        "Interrupted. A run goes on from its last committed round with `concord run --resume`.",
+        highlight=False,
+    )
+
+
+def _replace_what_a_terminal_cannot_show() -> None:
+    """A terminal without Unicode shows question marks; it does not end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from concord.federation.folders import toml_string
+
 
 @dataclass(frozen=True)
 class RunChoices:
@@ -33,20 +35,20 @@ def run_toml(choices: RunChoices) -> str:
     lines = [
         "# One training run. Unknown keys are refused; what is not written has its default",
         "# (docs/run-document.md lists all of them).",
-        f'name = "{choices.name}"',
+        f"name = {toml_string(choices.name)}",
         f"seed = {choices.seed}",
         "",
         "# Who takes part. A member's text is named in members/<id>/member.toml, never here.",
     ]
     for member in choices.members:
-        lines += ["[[roster]]", f'id = "{member}"']
+        lines += ["[[roster]]", f"id = {toml_string(member)}"]
         if choices.languages.get(member):
-            quoted = ", ".join(f'"{code}"' for code in choices.languages[member])
+            quoted = ", ".join(toml_string(code) for code in choices.languages[member])
             lines.append(f"languages = [{quoted}]")
         lines.append("")
     lines += ["[model]"]
     if choices.continue_from is not None:
-        lines.append(f'continue_from = "{choices.continue_from}"')
+        lines.append(f"continue_from = {toml_string(choices.continue_from)}")
     else:
         lines += [f"hidden = {choices.hidden}", f"layers = {choices.layers}"]
     lines += [

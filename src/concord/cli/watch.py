@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from concord.cli.plain import printable
 from concord.federation.comparison.outcome import ArmResult
 from concord.federation.messages import Evaluation
 from concord.federation.messages import Progress as MemberProgress
@@ -49,6 +50,7 @@ class TerminalWatcher(Watcher):
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
             console=console,
+            disable=not console.is_terminal,
         )
         self._task: TaskID | None = None
         self._last_stage = ""
@@ -124,7 +126,7 @@ class TerminalWatcher(Watcher):
             self._bars.update(self._task, **fields)  # type: ignore[arg-type]
 
     def _say(self, text: str) -> None:
-        self._bars.console.print(text, style="yellow", markup=False)
+        self._bars.console.print(printable(text), style="yellow", markup=False)
 
     def _now_and_then(self, text: str, every_s: float = 10.0) -> None:
         now_s = time.monotonic()

@@ -9,6 +9,7 @@ atlas/
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -92,19 +93,19 @@ class MemberFolder:
         private_folder(self.root)
         lines = [
             "# Read by this member's own process only; the text it names never leaves it.",
-            f"name = {_toml_string(name)}",
-            f"text = [{', '.join(_toml_string(path) for path in text)}]",
+            f"name = {toml_string(name)}",
+            f"text = [{', '.join(toml_string(path) for path in text)}]",
         ]
         if heldout:
-            lines.append(f"heldout = [{', '.join(_toml_string(path) for path in heldout)}]")
+            lines.append(f"heldout = [{', '.join(toml_string(path) for path in heldout)}]")
         if facts is not None:
-            lines.append(f"facts = {_toml_string(facts)}")
+            lines.append(f"facts = {toml_string(facts)}")
         write_atomic(self.file, ("\n".join(lines) + "\n").encode())
 
 
-def _toml_string(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def toml_string(text: str) -> str:
+    """A basic string of TOML: JSON's, but for one character that TOML escapes too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 class FederationFolder:

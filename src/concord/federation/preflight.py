@@ -16,8 +16,6 @@ from concord.federation.folders import FederationFolder
 from concord.federation.merging import RunState
 from concord.federation.parallel import ParallelSet, read_parallel
 from concord.federation.records import RunFolder
-from concord.model.folder import check_architecture, read_tokenizer_files
-from concord.model.tokenizer import Tokenizer
 from concord.update.weights import merge_weights
 
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions")
@@ -111,6 +109,10 @@ def _check_cap(federation: FederationFolder, run: RunDocument) -> None:
 
 
 def _check_continued(federation: FederationFolder, run: RunDocument, named: str) -> None:
+    # Imported here: all other checks do without torch, and `concord init` is quick.
+    from concord.model.folder import check_architecture, read_tokenizer_files
+    from concord.model.tokenizer import Tokenizer
+
     folder = (federation.root / named).resolve()
     try:
         check_architecture(folder)
