@@ -14,7 +14,8 @@ from doclab import commands, pages, read_page
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from typer.testing import CliRunner
 
-from concord.cli.main import app
+from concord.base.errors import CorpusUnreadable
+from concord.cli.main import app, main
 from concord.model.tokenizer import END_TOKEN
 
 SHOWN = [
@@ -120,6 +121,19 @@ def test_data_check_answers_in_the_form_shown(tmp_path: Path) -> None:
 def _words(lines: list[str]) -> list[str]:
     """The words of an output, without its numbers and its breaks."""
     return re.sub(r"[\d,.%]+", "", " ".join(lines)).split()
+
+
+def test_error_is_told_in_the_form_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = read_page("docs/errors.md").blocks("text")[0]
+    path = tmp_path / "kenya.jsonl"
+    path.write_text('{"text": "Habari"}\n' * 11 + '{"body": "Habari"}\n')
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "check", str(path)])
+    assert stopped.value.code == CorpusUnreadable.exit_status
+    told = capsys.readouterr().err.replace(str(tmp_path), "corpora")
+    assert told == shown
 
 
 def test_documents_name_the_same_two_commands() -> None:
