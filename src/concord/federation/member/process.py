@@ -1,7 +1,8 @@
 """The member's process: its connection, its threads, its end.
 
 Started by an engine with one end of a connection. When the coordinator is gone the process ends at
-once: everything it keeps is written atomically, so there is nothing to tidy.
+once: everything it keeps is written atomically, so there is nothing to tidy but what it was about
+to write.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from concord.base.clock import SystemClock
 from concord.base.errors import ConcordError, InternalError
@@ -36,7 +39,7 @@ def main(stream: socket.socket, folder: Path) -> None:
     for leftover in spool.iterdir():
         leftover.unlink()
     inbox: queue.SimpleQueue[Frame] = queue.SimpleQueue()
-    reader = threading.Thread(target=_read, args=(stream, spool, inbox.put), daemon=True)
+    reader = threading.Thread(target=_read, args=(stream, member, spool, inbox.put), daemon=True)
     reader.start()
 
     def send(message: Document, payload: Payload = None) -> None:
@@ -46,7 +49,7 @@ def main(stream: socket.socket, folder: Path) -> None:
     try:
         _serve(session, inbox)
     except ConnectionLost:
-        os._exit(GONE_STATUS)
+        _leave(member)
     except ConcordError as error:
         _tell(send, error)
         sys.exit(FAILED_STATUS)
@@ -64,19 +67,28 @@ def _serve(session: MemberSession, inbox: queue.SimpleQueue[Frame]) -> None:
         going = session.handle(message, frame)
 
 
-def _read(stream: socket.socket, spool: Path, put: Callable[[Frame], None]) -> None:
+def _read(
+    stream: socket.socket, member: MemberFolder, spool: Path, put: Callable[[Frame], None]
+) -> None:
     try:
         while True:
             put(receive_frame(stream, spool, max_payload_bytes=MAX_PAYLOAD_BYTES))
     except (ConnectionLost, ConcordError, OSError):
-        os._exit(GONE_STATUS)
+        _leave(member)
+
+
+def _leave(member: MemberFolder) -> NoReturn:
+    """End at once, whatever the other thread does; what it was writing is removed."""
+    with suppress(OSError):
+        for torn in member.private.rglob(".*.part"):
+            torn.unlink(missing_ok=True)
+    os._exit(GONE_STATUS)
 
 
 def _tell(send: Callable[[Document], None], error: ConcordError) -> None:
-    try:
+    # Without a connection nobody is there to be told.
+    with suppress(ConnectionLost):
         send(Failed(code=error.code, message=str(error)[:2000]))
-    except ConnectionLost:
-        os._exit(GONE_STATUS)
 
 
 def _one_thread() -> None:
