@@ -21,9 +21,8 @@ def function_lengths(path: Path) -> list[tuple[int, str]]:
 def show(title: str, rows: list[tuple[int, str]]) -> None:
     lengths = sorted(length for length, _ in rows)
     ninth = lengths[int(0.9 * (len(lengths) - 1))]
-    print(
-        f"{title}: {len(rows)}, median {statistics.median(lengths):.0f} lines, 9 in 10 under {ninth + 1}"
-    )
+    median = statistics.median(lengths)
+    print(f"{title}: {len(rows)}, median {median:.0f} lines, 9 in 10 under {ninth + 1}")
     for length, name in sorted(rows, reverse=True)[:12]:
         print(f"{length:6d}  {name}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -35,6 +36,14 @@ def _fraction(value: object) -> Fraction:
         raise ValueError(f"{value!r} is not a fraction such as '1/3'") from error
 
 
+def _identifier(value: str) -> str:
+    try:
+        return check_identifier(value)
+    except DocumentError as error:
+        raise ValueError(str(error)) from error
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
 ExactFraction = Annotated[Fraction, BeforeValidator(_fraction), PlainSerializer(str)]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -52,7 +61,7 @@ class Document(BaseModel):
 class RosterMember(Document):
     """A member as the run knows it. Its weight comes from the charter, never from the member."""
 
-    id: str
+    id: Identifier
     owner: str = ""
     """Legal owner; the influence cap holds per owner. Empty means the member itself."""
     weight: ExactFraction = Fraction(1)
@@ -61,7 +70,6 @@ class RosterMember(Document):
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        check_identifier(self.id)
         if self.weight <= 0:
             raise ValueError("weight must be above 0")
         return self
@@ -225,7 +233,7 @@ class ComparisonSpec(Document):
 class RunDocument(Document):
     """One training run."""
 
-    name: str
+    name: Identifier
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     roster: Annotated[tuple[RosterMember, ...], Field(min_length=1)]
     model: ModelSpec = ModelSpec()
@@ -238,7 +246,6 @@ class RunDocument(Document):
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
-        check_identifier(self.name)
         ids = [member.id for member in self.roster]
         if len(set(ids)) != len(ids):
             raise ValueError("roster names a member twice")

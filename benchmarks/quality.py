@@ -1,0 +1,265 @@
+"""The number that matters: the shared model against the best pooled one, at equal total tokens.
+
+Six members of different languages and scripts train together with `concord run`'s own code, one
+process each. Beside it, for each seed, one pooled model of the same start, tokenizer, steps and
+tokens; for the seeds named by --alone also each member alone and each member's sovereign build.
+Every finished part is kept in --work, so that a benchmark that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from concord.base.tensors import TensorFile
+from concord.cli.initialise import make_text_federation
+from concord.cli.watch import TerminalWatcher
+from concord.federation.comparison.outcome import ArmResult, Kind
+from concord.federation.comparison.pool import compare
+from concord.federation.evidence import machine
+from concord.federation.folders import FederationFolder
+from concord.federation.launch import run_locally
+from concord.federation.layouts import parameter_count
+from concord.federation.records import RunFolder
+
+MEMBERS = {
+    "brazil": ("por_Latn",),
+    "ethiopia": ("amh_Ethi",),
+    "greece": ("ell_Grek",),
+    "kerala": ("mal_Mlym",),
+    "nigeria": ("ibo_Latn",),
+    "thailand": ("tha_Thai",),
+}
+GPU_MEMBERS = {**MEMBERS, "iceland": ("isl_Latn",), "ukraine": ("ukr_Cyrl",)}
+LN2 = math.log(2)
+DATE = "2026-11-23"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sizes of a benchmark."""
+
+    members: dict[str, tuple[str, ...]]
+    toml: str
+
+
+CPU = """
+[model]
+hidden = 128
+layers = 2
+intermediate = 512
+context = 128
+
+[tokenizer]
+merges = 3839
+sample_bytes = 3000000
+
+[inner]
+batch_tokens = 256
+warmup_steps = 100
+
+[rounds]
+count = 150
+inner_steps = 20
+quorum = "1"
+
+[evaluation]
+every_rounds = 50
+max_bytes = 60000
+"""
+GPU = """
+[model]
+hidden = 512
+layers = 10
+heads = 8
+kv_heads = 4
+head_dim = 64
+intermediate = 1536
+context = 512
+
+[tokenizer]
+merges = 16127
+sample_bytes = 6000000
+
+[inner]
+batch_tokens = 16384
+warmup_steps = 300
+lr = 0.002
+matrix_lr = 0.002
+
+[rounds]
+count = 300
+inner_steps = 30
+quorum = "1"
+
+[evaluation]
+every_rounds = 50
+max_bytes = 200000
+"""
+PRESETS = {"cpu": Preset(MEMBERS, CPU), "gpu": Preset(GPU_MEMBERS, GPU)}
+
+
+def run_toml(preset: Preset, seed: int) -> str:
+    roster = [
+        f'[[roster]]\nid = "{member}"\nlanguages = {json.dumps(list(languages))}\n'
+        for member, languages in sorted(preset.members.items())
+    ]
+    return f'name = "quality"\nseed = {seed}\n\n' + "\n".join(roster) + preset.toml
+
+
+def measure_seed(
+    corpora: Path, work: Path, preset: Preset, *, seed: int, kinds: tuple[Kind, ...]
+) -> dict[str, object]:
+    """Run or finish one seed and return its row of the table."""
+    root = work / f"seed-{seed}"
+    if not root.exists():
+        make_text_federation(
+            root,
+            corpora / "train",
+            heldout=corpora / "heldout",
+            parallel=corpora / "parallel",
+            wanted=preset.members,
+        )
+    federation = FederationFolder(root)
+    federation.write_run(run_toml(preset, seed), "quality")
+    run = federation.load_run("quality")
+    folder = RunFolder(root, "quality")
+    with TerminalWatcher(Console(stderr=True), rounds=run.rounds.count) as watcher:
+        run_locally(federation, run, resume=True, watcher=watcher)
+        records = [record for _, record in folder.records()]
+        watcher.stage("comparison")
+        arms = compare(
+            folder, run, first=records[0], last=records[-1], kinds=kinds, on_done=watcher.arm_done
+        )
+    contributions = [c for record in records[1:] for c in record.contributions.values()]
+    parameters = parameter_count(TensorFile(folder.objects.path(records[-1].base)).specs)
+    final = {m: e for m, e in folder.evaluations() if e.base == records[-1].base}
+    return {
+        "seed": seed,
+        "run": run.digest,
+        "base": records[-1].base,
+        "parameters": parameters,
+        "rounds": len(records) - 1,
+        "inner_steps": run.rounds.inner_steps,
+        "tokens": sum(c.tokens for c in contributions),
+        "update_bytes_per_parameter": sum(c.payload_bytes for c in contributions)
+        / (len(contributions) * parameters),
+        "shared": {m: e.nats / LN2 / e.bytes for m, e in sorted(final.items())},
+        "arms": {name: bits(arm) for name, arm in sorted(arms.items())},
+        "arm_tokens": {name: arm.tokens for name, arm in sorted(arms.items())},
+        "left_out": sum(len(record.left_out) for record in records),
+    }
+
+
+def bits(arm: ArmResult) -> dict[str, float]:
+    return {member: sums.nats / LN2 / sums.bytes for member, sums in arm.sums.items()}
+
+
+def mean(values: dict[str, float]) -> float:
+    return sum(values.values()) / len(values)
+
+
+def render(rows: list[dict], preset: str) -> str:
+    """The page, from the rows alone."""
+    described = ", ".join(machine().values())
+    command = f"make bench-{'gpu' if preset == 'gpu' else 'quality'}"
+    lines = [
+        "# The shared model against the pooled one",
+        "",
+        f"Command `{command}` (`benchmarks/quality.py`, preset `{preset}`), date {DATE},",
+        f"machine: {described}.",
+        "",
+        "Text: members of the real corpora, trained on their training part and measured on their",
+        "held-out part. Mean bits per byte over all members' text, at equal total tokens, with the",
+        "same tokenizer, start, number of steps and rates in every arm.",
+        "",
+        "| seed | parameters | rounds × H | tokens | shared | pooled | shared ÷ pooled | B up |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    ratios = []
+    for row in rows:
+        shared, pooled = mean(row["shared"]), mean(row["arms"]["pooled"])
+        ratios.append(shared / pooled)
+        lines.append(
+            f"| {row['seed']} | {row['parameters']:,} | {row['rounds']} × {row['inner_steps']} |"
+            f" {row['tokens']:,} | {shared:.4f} | {pooled:.4f} | **{shared / pooled:.4f}** |"
+            f" {row['update_bytes_per_parameter']:.3f} |"
+        )
+    least, most = min(ratios), max(ratios)
+    summary = f"Mean ratio over {len(ratios)} seeds: **{sum(ratios) / len(ratios):.4f}**"
+    lines += [
+        "",
+        "`B up`: bytes up per parameter and round, everything that an update carries.",
+        "",
+        f"{summary} (least {least:.4f}, most {most:.4f}).",
+    ]
+    for row in rows:
+        if any(name.startswith("alone/") for name in row["arms"]):
+            lines += member_table(row)
+    return "\n".join(lines) + "\n"
+
+
+def member_table(row: dict) -> list[str]:
+    """Own text by member, and the worst member by name."""
+    arms = row["arms"]
+    lines = [
+        "",
+        f"## Seed {row['seed']}, member by member",
+        "",
+        "Bits per byte on the member's own held-out text; the last two columns on everyone's.",
+        "`build`: the sovereign build, the shared base continued at home for a tenth of the steps.",
+        "",
+        "| member | alone | shared | build | build ÷ alone | pooled | alone, world | ÷ pooled |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    worst = ("", 0.0)
+    for member in sorted(row["shared"]):
+        own = arms[f"alone/{member}"][member]
+        built = arms[f"sovereign/{member}"][member]
+        world = mean(arms[f"alone/{member}"])
+        worst = max(worst, (member, built / own), key=lambda pair: pair[1])
+        lines.append(
+            f"| {member} | {own:.4f} | {row['shared'][member]:.4f} | {built:.4f} |"
+            f" {built / own:.4f} | {arms['pooled'][member]:.4f} | {world:.4f} |"
+            f" {world / mean(arms['pooled']):.2f} |"
+        )
+    return [
+        *lines,
+        "",
+        f"Worst member after its sovereign build: {worst[0]}, {worst[1]:.4f} × alone.",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpora", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
+    parser.add_argument("--work", type=Path, default=Path("bench-work"))
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--alone", type=int, nargs="*", default=[0, 1, 2], help="seeds with alone")
+    args = parser.parse_args()
+    name = "quality" if args.preset == "cpu" else f"quality-{args.preset}"
+    rows = []
+    for seed in args.seeds:
+        kinds: tuple[Kind, ...] = ("pooled",)
+        if seed in args.alone:
+            kinds = ("pooled", "alone", "sovereign")
+        work = args.work / name
+        row = measure_seed(
+            args.corpora.resolve(), work, PRESETS[args.preset], seed=seed, kinds=kinds
+        )
+        rows.append(row)
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
+        (args.out / f"{name}.md").write_text(render(rows, args.preset))
+        print(f"seed {seed}: {mean(row['shared']) / mean(row['arms']['pooled']):.4f} x pooled")
+
+
+if __name__ == "__main__":
+    main()
