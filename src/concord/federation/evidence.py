@@ -170,11 +170,15 @@ def _shared_arm(run: RunDocument, records: list[RoundRecord]) -> Arm:
         flops=float(sum(c.flops for c in made)),
         steps=sum(inner_steps(run.rounds, record.round - 1) for record in records[1:]),
         seconds=sum(record.seconds for record in records),
+        trials=1,
     )
 
 
 def _arm(arm: MeasuredArm) -> Arm:
-    return Arm(tokens=arm.tokens, flops=float(arm.flops), steps=arm.steps, seconds=arm.seconds)
+    # Every arm runs at the rates the run document names: one setting each.
+    return Arm(
+        tokens=arm.tokens, flops=float(arm.flops), steps=arm.steps, seconds=arm.seconds, trials=1
+    )
 
 
 def _facts(
