@@ -11,6 +11,7 @@ from rich.console import Console
 
 from concord.base.errors import DocumentError
 from concord.cli.templates import RunChoices, run_toml
+from concord.federation.folders import FederationFolder
 
 MEMBERS = ("ethiopia", "greece", "kenya", "tamil_nadu", "thailand", "georgia")
 PROMPTS = 3
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     folder: Path = typer.Option(Path("demo"), help="Folder to make."),
     force: bool = typer.Option(False, help="Replace an earlier demo in that folder."),
-    rounds: int = typer.Option(60, min=1, help="Rounds to run."),
+    rounds: int = typer.Option(90, min=1, help="Rounds to run."),
     compare: bool = typer.Option(True, help="Also train each member alone and one pooled model."),
     seed: int = typer.Option(0, min=0),
 ) -> None:
@@ -39,7 +40,6 @@ def demo(
     from concord.cli.initialise import make_almanac_federation
     from concord.cli.pipeline import run_and_report
     from concord.cli.watch import TerminalWatcher
-    from concord.federation.folders import FederationFolder
     from concord.observatory.terminal import print_report
 
     _prepare_folder(folder, force=force)
@@ -70,25 +70,25 @@ def demo_choices(languages: dict[str, tuple[str, ...]], *, rounds: int, seed: in
         languages=languages,
         seed=seed,
         rounds=rounds,
+        inner_steps=4,
+        outer_lr=2.2,
         merges=2048,
         batch_tokens=512,
         hidden=96,
         layers=3,
         warmup_steps=40,
-        evaluate_every=10,
+        evaluate_every=15,
         evaluate_bytes=40_000,
         sample_bytes=1_200_000,
     )
 
 
-def speak(console: Console, model: Path, federation: object) -> None:
-    """Continue the beginning of a held-out fact in three languages."""
+def speak(console: Console, model: Path, federation: FederationFolder) -> None:
+    """Continue the beginning of a fact in three languages; a line of each is shown."""
     from concord.federation.facts import member_facts
-    from concord.federation.folders import FederationFolder
     from concord.model.folder import load_folder, load_tokenizer
     from concord.model.generate import continue_text
 
-    assert isinstance(federation, FederationFolder)  # noqa: S101 - for the type checker
     loaded, tokenizer = load_folder(model), load_tokenizer(model)
     loaded.model.eval()
     console.print("\nThe shared model continues, in three languages:", style="bold")
@@ -97,7 +97,8 @@ def speak(console: Console, model: Path, federation: object) -> None:
         prompt = facts[0].prompt if facts else member
         console.print(f"  [{member}] {prompt}", end="", markup=False, highlight=False)
         text = continue_text(loaded.model, tokenizer, prompt, max_new_tokens=40, temperature=0.5)
-        console.print(text, style="cyan", markup=False, highlight=False)
+        line = text.partition("\n")[0]
+        console.print(line, style="cyan", markup=False, highlight=False)
 
 
 def _prepare_folder(folder: Path, *, force: bool) -> None:

@@ -27,6 +27,7 @@ class RunChoices:
     layers: int = 4
     hidden: int = 128
     sample_bytes: int = 4_000_000
+    outer_lr: float | None = None
     continue_from: str | None = None
 
 
@@ -75,4 +76,11 @@ def run_toml(choices: RunChoices) -> str:
         f"max_bytes = {choices.evaluate_bytes}",
         "",
     ]
+    if choices.outer_lr is not None:
+        lines += [
+            "[update.outer]",
+            "# short rounds: body updates stay nearly orthogonal, and their mean is short",
+            f"lr = {choices.outer_lr}",
+            "",
+        ]
     return "\n".join(lines)
