@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def _interrupts_held_back() -> Iterator[None]:
     A terminal sends the interrupt to all processes; each would print a traceback of its own. The
     fork server and all it forks inherit the mask.
     """
+    # Where it is not running yet, starting it would let interrupts through again.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
