@@ -151,7 +151,8 @@ class Coordinator:
                 raise FederationError(f"left: {arrival.reason}", where=arrival.member)
             if arrival is not None and isinstance(arrival.message, FirstBase):
                 break
-        assert arrival.frame.payload is not None  # noqa: S101 - the digest check below covers it
+        if arrival.frame.payload is None:
+            raise MessageRefused("the first base came without its tensors", where=giver)
         return RunState.found(
             self._run, self._folder, arrival.frame.payload, digest, self._tokenizer.digest
         )
