@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from concord.data.readers import OnProgress
-from concord.data.summary import TextSummary
+if TYPE_CHECKING:
+    from concord.data.readers import OnProgress
+    from concord.data.summary import TextSummary
 
 app = typer.Typer(no_args_is_help=True, help="A member's own text; nothing of it leaves.")
 

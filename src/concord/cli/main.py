@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from concord import __version__
-from concord.base.errors import ConcordError, InternalError
+from concord.base.errors import ConcordError, DocumentError, InternalError
 from concord.cli import chat, data, demo, initialise, report, run, tokenizer
 from concord.cli.plain import printable
 
@@ -64,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         _say_interrupted()
         sys.exit(INTERRUPTED)
+    except ModuleNotFoundError as error:
+        show_error(_without(error.name))
+        sys.exit(DocumentError.exit_status)
     except Exception as error:  # noqa: BLE001 - the boundary: no traceback reaches a user
         show_error(_defect(error))
         sys.exit(InternalError.exit_status)
@@ -78,6 +81,14 @@ def show_error(error: ConcordError) -> None:
     if error.remedy:
         text.append(f"\nwhat to do: {printable(error.remedy)}", style="cyan")
     Console(stderr=True, soft_wrap=True).print(text)
+
+
+def _without(library: str | None) -> DocumentError:
+    """A plain `pip install concord` holds what a verifier needs, and neither torch nor readers."""
+    return DocumentError(
+        f"this command needs {library}, which is not installed",
+        remedy="install what members and coordinators need: pip install 'concord[train]'",
+    )
 
 
 def _defect(error: Exception) -> InternalError:

@@ -1,0 +1,48 @@
+"""`pip install concord` alone: what a verifier needs works, the rest says what to install."""
+
+import subprocess
+import sys
+
+import pytest
+
+EXTRAS = (
+    "babel",
+    "holidays",
+    "jinja2",
+    "pyarrow",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "zstandard",
+)
+START = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {EXTRAS!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from concord.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def run_plain(*arguments):
+    return subprocess.run(
+        [sys.executable, "-c", START, *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["run", "--help"]])
+def test_help_and_version_need_no_extra(arguments):
+    assert run_plain(*arguments).returncode == 0
+
+
+def test_a_command_that_needs_an_extra_says_which(tmp_path):
+    (tmp_path / "text.txt").write_text("word " * 100)
+    done = run_plain("data", "check", str(tmp_path / "text.txt"))
+    assert done.returncode == 2
+    assert "concord[train]" in done.stderr
+    assert "Traceback" not in done.stderr
