@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -48,7 +49,8 @@ def compare(
     workers = max(1, min(len(jobs), os.cpu_count() or 1))
     context = multiprocessing.get_context("forkserver")
     results: dict[str, ArmResult] = {}
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         futures = [pool.submit(run_arm, job) for job in jobs]
         try:
             for future in as_completed(futures):
@@ -60,10 +62,27 @@ def compare(
                 "an arm of the comparison was killed, perhaps for want of memory",
                 remedy="`concord run --resume --compare` repeats only what is missing",
             ) from error
+        except BaseException:
+            # An arm may take hours: neither an interrupt nor another arm's error waits for it.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.kill()
+            raise
         finally:
             for future in futures:
                 future.cancel()
     return results
+
+
+def _end_with_parent() -> None:
+    """Let no arm outlive the command that asked for it, however that ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 - this runs in a worker
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _jobs(
