@@ -28,11 +28,16 @@ def prepared(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(prepared, tmp_path_factory):
+def finished(prepared, tmp_path_factory):
     federation = prepared.copy_to(tmp_path_factory.mktemp("undisturbed"))
     said = finish(federation.start())
     assert said.status == 0, said.err
-    return federation.bases()
+    return federation
+
+
+@pytest.fixture(scope="module")
+def undisturbed(finished):
+    return finished.bases()
 
 
 def family(process):
@@ -138,3 +143,15 @@ def test_an_interrupt_ends_everybody_in_silence(prepared, tmp_path):
     assert "KeyboardInterrupt" not in said.err
     assert all_gone(everyone)
     assert not federation.half_written()
+
+
+def test_no_arm_of_a_comparison_outlives_the_coordinator(finished, tmp_path):
+    federation = finished.copy_to(tmp_path)
+    process = federation.start("--resume", "--compare")
+    wait_for((federation.run_folder / "comparison").exists)
+    wait_for(lambda: members(process))
+    everyone = family(process)
+    process.kill()
+    process.wait()
+    wait_for(lambda: all_gone(everyone), timeout_s=30)
+    process.communicate()
