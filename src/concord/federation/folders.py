@@ -32,6 +32,8 @@ class MemberFile(Document):
     text_key: str = "text"
     facts: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: Annotated[int, Field(ge=1, le=1024)] = 1
+    """How many GPUs, or processes on the CPU, share this member's network and batches (FSDP2)."""
 
 
 class MemberFolder:

@@ -1,20 +1,23 @@
-"""One member on several devices: FSDP2 under `torchrun`, with the trainer of one device.
-
-    torchrun --nproc-per-node 8 $(which concord) member ...
+"""One member on several devices: FSDP2, with the trainer of one device.
 
 Every process runs the same code on the same batches: it takes its rows of each batch and holds its
 slice of every weight and of the optimiser's state. Reading weights, state or a checkpoint gathers,
 so every process has to call it; the leader alone speaks with the coordinator and writes files. The
 result is that of one process, up to the order in which float32 sums are formed.
 
-On a machine whose host name leads nowhere, gloo needs `GLOO_SOCKET_IFNAME` (such as `lo`).
+The processes are those of `torchrun` (`joined_ranks`), or those that a member starts on its own
+machine (`join_on_this_machine`). Under `torchrun`, on a machine whose host name leads nowhere, gloo
+needs `GLOO_SOCKET_IFNAME` (such as `lo`).
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
 
 import torch
 from torch import distributed
@@ -23,6 +26,9 @@ from torch.distributed.fsdp import fully_shard
 from transformers import PreTrainedModel
 
 from concord.train.ranks import ONE_PROCESS, Ranks
+
+LONGEST_WAIT = timedelta(hours=1)
+"""Others may be encoding a large update meanwhile; that a process has ended is seen elsewhere."""
 
 
 def default_device() -> torch.device:
@@ -45,6 +51,38 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
         yield Ranks(distributed.get_rank(), distributed.get_world_size(), sharded=True)
     finally:
         distributed.destroy_process_group()
+
+
+def join_on_this_machine(device: torch.device, *, meeting: Path, index: int, count: int) -> Ranks:
+    """Join processes of this machine until the process ends; returns when all have come.
+
+    No port is agreed on: the processes find each other through a file, and speak on loopback only.
+
+    Args:
+        meeting: A file that does not exist yet, in a folder that only their user can read.
+    """
+    loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), None)
+    if loopback is not None:
+        os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = loopback
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+        store=distributed.FileStore(str(meeting), count),  # type: ignore[attr-defined]
+        rank=index,
+        world_size=count,
+        timeout=LONGEST_WAIT,
+    )
+    return Ranks(index, count, sharded=True)
+
+
+def leader_says(asked: bool, *, ranks: Ranks) -> bool:
+    """The leader's answer, on every rank. Crosses on the CPU, so that no GPU is waited for."""
+    if ranks.count == 1:
+        return asked
+    answer = torch.tensor([int(asked)])
+    distributed.broadcast(answer, src=0)
+    return bool(answer)
 
 
 def shard_model(model: PreTrainedModel, *, device: torch.device, ranks: Ranks) -> PreTrainedModel:

@@ -45,17 +45,23 @@ def main(stream: socket.socket, folder: Path) -> None:
     def send(message: Document, payload: Payload = None) -> None:
         send_frame(stream, encode_message(message), payload)
 
-    session = MemberSession(member, send, lambda: not inbox.empty(), SystemClock())
+    def lose(failed: Failed | None) -> None:
+        if failed is not None:
+            _tell(send, failed)
+        _leave(member)
+
+    session = MemberSession(member, send, lambda: not inbox.empty(), SystemClock(), on_loss=lose)
     try:
         _serve(session, inbox)
+        session.close()
     except ConnectionLost:
         _leave(member)
     except ConcordError as error:
-        _tell(send, error)
+        _tell(send, _failed(error))
         sys.exit(FAILED_STATUS)
     except Exception as error:  # noqa: BLE001 - the boundary: no traceback, no text leaves
         # The message of a foreign error may quote text; only its type is told.
-        _tell(send, InternalError(f"the member failed with {type(error).__name__}"))
+        _tell(send, _failed(InternalError(f"the member failed with {type(error).__name__}")))
         sys.exit(FAILED_STATUS)
 
 
@@ -85,10 +91,14 @@ def _leave(member: MemberFolder) -> NoReturn:
     os._exit(GONE_STATUS)
 
 
-def _tell(send: Callable[[Document], None], error: ConcordError) -> None:
+def _tell(send: Callable[[Document], None], failed: Failed) -> None:
     # Without a connection nobody is there to be told.
     with suppress(ConnectionLost):
-        send(Failed(code=error.code, message=str(error)[:2000]))
+        send(failed)
+
+
+def _failed(error: ConcordError) -> Failed:
+    return Failed(code=error.code, message=str(error)[:2000])
 
 
 def _one_thread() -> None:

@@ -19,6 +19,8 @@ from concord.base.errors import CheckpointError, MessageRefused
 from concord.charter.run import Document, parse_run
 from concord.federation.folders import MemberFolder
 from concord.federation.frames import Frame, Payload
+from concord.federation.member.devices import check_devices
+from concord.federation.member.group import Group, form_group
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.member.training import MemberTraining
@@ -27,6 +29,7 @@ from concord.federation.messages import (
     CountPairs,
     Evaluate,
     Evaluation,
+    Failed,
     Finish,
     FirstBase,
     Grant,
@@ -59,15 +62,25 @@ class MemberSession:
         send: Sends to the coordinator.
         interrupted: True when another message waits.
         clock: Time, handed in.
+        on_loss: Called from another thread when a process of one of the member's further devices
+            has ended, or has told why it failed: this one cannot go on either.
     """
 
     def __init__(
-        self, folder: MemberFolder, send: Outbox, interrupted: Callable[[], bool], clock: Clock
+        self,
+        folder: MemberFolder,
+        send: Outbox,
+        interrupted: Callable[[], bool],
+        clock: Clock,
+        *,
+        on_loss: Callable[[Failed | None], None],
     ) -> None:
         self._folder = folder
         self._send = send
         self._interrupted = interrupted
         self._clock = clock
+        self._on_loss = on_loss
+        self._group: Group | None = None
         self._text: MemberText | None = None
         self._training: MemberTraining | None = None
 
@@ -100,6 +113,11 @@ class MemberSession:
                 return False
         return True
 
+    def close(self) -> None:
+        """End the processes of further devices, if there are any."""
+        if self._group is not None:
+            self._group.close()
+
     @property
     def _prepared(self) -> MemberText:
         if self._text is None:
@@ -115,14 +133,19 @@ class MemberSession:
     def _prepare(self, message: Prepare) -> None:
         run = parse_run(message.run, where="plan")
         self._text = MemberText(self._folder, run)
+        check_devices(self._text)
         self._send(Prepared(text=self._text.prepare()))
 
     def _use_tokenizer(self, message: UseTokenizer, frame: Frame) -> None:
+        if self._group is not None:
+            raise MessageRefused("the tokenizer was given already")
         text = self._prepared
-        text.use_tokenizer(frame.read_payload() or None, message.digest)
+        tokenizer = frame.read_payload() or None
+        text.use_tokenizer(tokenizer, message.digest)
         run = text.run
         state = MemberState(self._folder.open_private("state", run.name), run.digest)
-        self._training = MemberTraining(text, state)
+        self._group = form_group(text, tokenizer, self._on_loss)
+        self._training = MemberTraining(text, state, self._group)
         _, first_base = self._training.first_base()
         self._send(
             Ready(

@@ -11,62 +11,53 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from concord.base.digest import Digest
-from concord.base.errors import CheckpointError, DocumentError
+from concord.base.errors import CheckpointError
 from concord.base.tensors import FloatArray, TensorFile, write_tensors
-from concord.charter.schedule import first_step, total_steps
 from concord.federation.frames import Frame
-from concord.federation.layouts import (
-    base_state,
-    base_weights,
-    step_layout,
-    syncs_state,
-    update_layout,
-)
+from concord.federation.layouts import step_layout, update_layout
+from concord.federation.member.devices import choose_device
+from concord.federation.member.group import Group, OneDevice
+from concord.federation.member.inner import FEEDBACK, InnerTraining, feedback_arrays
 from concord.federation.member.network import (
     base_specs,
     build_network,
     over_vocabulary,
     read_base_arrays,
 )
+from concord.federation.member.orders import Measure, Steps
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.messages import Committed, Train, UpdateHeader
-from concord.model.tensors import load_tensors, read_tensors
-from concord.train.evaluate import HeldoutSums, heldout_sums
-from concord.train.loop import LocalTrainer
-from concord.train.shared_state import SharedState
+from concord.model.tensors import read_tensors
+from concord.train.evaluate import HeldoutSums
 from concord.update.combine import apply_step
 from concord.update.feedback import ErrorFeedback
 from concord.update.layout import COUNTS_NAME
 from concord.update.payload import UpdateFile, UpdateIdentity, encode_update
 
-FEEDBACK = "feedback/"
 Progress = Callable[[int, int], None]
 
 
 class MemberTraining:
-    """One member's network, optimiser and saved state in one run."""
+    """One member's network, optimiser and saved state in one run.
 
-    def __init__(self, text: MemberText, state: MemberState) -> None:
+    Args:
+        text: The member's text, its shards open.
+        state: What it keeps between rounds.
+        group: The processes that share its devices; without it there is one device.
+    """
+
+    def __init__(self, text: MemberText, state: MemberState, group: Group | None = None) -> None:
         self.run = text.run
         self.state = state
         self._text = text
-        self._device = _device(text.file.device, text.folder.file)
-        model = build_network(self.run, text.tokenizer, text.continued_folder)
-        seen_V = over_vocabulary(model, text.token_counts) > 0
-        self._trainer = LocalTrainer(
-            model,
-            self.run.inner,
-            total_steps=total_steps(self.run.rounds),
-            device=self._device,
-            end_id=text.tokenizer.end_id,
-            seen_tokens=seen_V if self.run.inner.vocabulary == "seen" else None,
-        )
-        self._shared = SharedState(self._trainer.optimizer, self.run.inner.state.mode)
+        self._group = group or OneDevice(choose_device(text.file, text.folder.file))
+        self._inner = InnerTraining(text, device=self._group.device, ranks=self._group.ranks)
+        self._trainer = self._inner.trainer
+        self._shared = self._inner.shared
 
     def first_base(self) -> tuple[Path, Digest]:
         """Write the seeded first base: fresh weights, and zeros for the shared state."""
@@ -94,23 +85,31 @@ class MemberTraining:
             TrainingDiverged: the loss is no longer a number.
             StorageError: the update cannot be written.
         """
+        local = self.state.load_local()
+        order = Steps(
+            round=plan.round,
+            inner_steps=plan.inner_steps,
+            base=str(self.state.base_path),
+            local=None if local is None else str(local.path),
+        )
+        with self._group.leading(order):
+            return self._train(plan, local, interrupted, on_progress)
+
+    def _train(
+        self,
+        plan: Train,
+        local: TensorFile | None,
+        interrupted: Callable[[], bool],
+        on_progress: Progress,
+    ) -> tuple[UpdateHeader, Path] | None:
         base = TensorFile(self.state.base_path)
-        feedback = self._restore(base, plan.round)
-        first = first_step(self.run.rounds, plan.round)
+        self._inner.restore(base, local, plan.round)
         batch_tokens = self.run.inner.batch_tokens
-        counts_V = np.zeros(self._text.tokenizer.size, np.int64)
-
-        def batch(step: int) -> NDArray[np.int64]:
-            ids = self._text.batch(step)
-            np.add(counts_V, np.bincount(ids[:, 1:].ravel(), minlength=counts_V.size), out=counts_V)
-            return ids
-
-        stats = self._trainer.run(
-            batch,
-            first_step=first,
-            count=plan.inner_steps,
-            should_stop=interrupted,
-            on_step=lambda step: on_progress(step - first + 1, (step - first + 1) * batch_tokens),
+        stats, counts_V = self._inner.take_steps(
+            plan.round,
+            plan.inner_steps,
+            should_stop=self._group.agreed(interrupted),
+            on_steps=lambda steps: on_progress(steps, steps * batch_tokens),
         )
         if stats.steps < plan.inner_steps:
             return None
@@ -122,7 +121,7 @@ class MemberTraining:
                 run=plan.run, round=plan.round, base=plan.base, member=self._text.folder.id
             ),
             self._differences(base, counts_V),
-            feedback=feedback,
+            feedback=self._feedback(local),
         )
         self.state.save_pending(summary.digest, self._own_state(residual))
         return (
@@ -161,37 +160,13 @@ class MemberTraining:
 
     def evaluate(self) -> HeldoutSums:
         """Sums over the member's held-out text for the base it holds."""
-        self._load_weights(TensorFile(self.state.base_path))
-        return heldout_sums(
-            self._trainer.model,
-            self._text.heldout(),
-            self._text.tokenizer.encode,
-            start_id=self._text.tokenizer.start_id,
-            context=self.run.model.context,
-            max_bytes=self.run.evaluation.max_bytes,
-        )
+        with self._group.leading(Measure(base=str(self.state.base_path))):
+            return self._inner.measure(TensorFile(self.state.base_path))
 
-    def _restore(self, base: TensorFile, round_: int) -> ErrorFeedback | None:
-        """Set network and optimiser as they must stand at the beginning of a round."""
-        self._load_weights(base)
-        local = self.state.load_local()
-        own = {} if local is None else {spec.name: array for spec, array in local.items()}
-        optimizer = self._trainer.optimizer
-        optimizer.reset()
-        optimizer.load_state({n: a for n, a in own.items() if not n.startswith(FEEDBACK)})
-        if (round_ > 0 and syncs_state(self.run, round_ - 1)) or local is None:
-            self._shared.load(base_state(base))
+    def _feedback(self, local: TensorFile | None) -> ErrorFeedback | None:
         if self.run.update.codec != "sparse":
             return None
-        residual = {
-            name.removeprefix(FEEDBACK): array
-            for name, array in own.items()
-            if name.startswith(FEEDBACK)
-        }
-        return ErrorFeedback.from_arrays(residual)
-
-    def _load_weights(self, base: TensorFile) -> None:
-        load_tensors(self._trainer.model, base_weights(base))
+        return ErrorFeedback.from_arrays(feedback_arrays(local))
 
     def _differences(
         self, base: TensorFile, counts_V: NDArray[np.int64]
@@ -214,14 +189,3 @@ class MemberTraining:
         if residual is not None:
             state |= {FEEDBACK + name: array for name, array in residual.to_arrays().items()}
         return state
-
-
-def _device(wish: str, where: Path) -> torch.device:
-    there_is_one = torch.cuda.is_available()
-    if wish == "cuda" and not there_is_one:
-        raise DocumentError(
-            "asks for device 'cuda', and there is none",
-            where=where,
-            remedy="set device to 'auto' or 'cpu', or repair the driver",
-        )
-    return torch.device("cuda" if there_is_one and wish != "cpu" else "cpu")

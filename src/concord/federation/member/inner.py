@@ -1,0 +1,155 @@
+"""A member's network and inner optimiser, in each of the processes that share its devices.
+
+With one device there is one process, and this is all there is to its training. With several, every
+process holds its slices and makes the same calls in the same order; the leader alone keeps what
+comes out (see `group`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedModel
+
+from concord.base.tensors import FloatArray, TensorFile
+from concord.charter.schedule import first_step, total_steps
+from concord.federation.layouts import base_state, base_weights, syncs_state
+from concord.federation.member.network import build_network, over_vocabulary
+from concord.federation.member.text import MemberText
+from concord.model.sharding import gather
+from concord.model.tensors import load_tensors
+from concord.train.evaluate import HeldoutSums, heldout_sums
+from concord.train.loop import InnerStats, LocalTrainer
+from concord.train.ranks import ONE_PROCESS, Ranks
+from concord.train.shared_state import SharedState
+
+FEEDBACK = "feedback/"
+
+
+class InnerTraining:
+    """The network, its optimiser and the state that travels.
+
+    Args:
+        text: The member's text, its shards open.
+        device: This process's device.
+        ranks: The processes that share the member's work.
+    """
+
+    def __init__(
+        self, text: MemberText, *, device: torch.device, ranks: Ranks = ONE_PROCESS
+    ) -> None:
+        self._text = text
+        self.run = text.run
+        model = build_network(self.run, text.tokenizer, text.continued_folder)
+        seen_V = over_vocabulary(model, text.token_counts) > 0
+        self.trainer = LocalTrainer(
+            _sharded(model, device, ranks),
+            self.run.inner,
+            total_steps=total_steps(self.run.rounds),
+            device=device,
+            end_id=text.tokenizer.end_id,
+            seen_tokens=seen_V if self.run.inner.vocabulary == "seen" else None,
+            ranks=ranks,
+        )
+        self.shared = SharedState(self.trainer.optimizer, self.run.inner.state.mode)
+
+    def load_weights(self, base: TensorFile) -> None:
+        load_tensors(self.trainer.model, base_weights(base))
+
+    def restore(self, base: TensorFile, local: TensorFile | None, round_: int) -> None:
+        """Set network and optimiser as they must stand at the beginning of a round.
+
+        Args:
+            local: The member's own saved state; None for a newcomer.
+        """
+        self.load_weights(base)
+        optimizer = self.trainer.optimizer
+        optimizer.reset()
+        optimizer.load_state(_split(local, feedback=False))
+        if (round_ > 0 and syncs_state(self.run, round_ - 1)) or local is None:
+            self.shared.load(base_state(base))
+
+    def take_steps(
+        self,
+        round_: int,
+        count: int,
+        *,
+        should_stop: Callable[[], bool],
+        on_steps: Callable[[int], None] = lambda _: None,
+    ) -> tuple[InnerStats, NDArray[np.int64]]:
+        """Take the round's inner steps.
+
+        Args:
+            should_stop: Asked before each step; all processes must give the same answer.
+            on_steps: Told how many steps were taken.
+
+        Returns:
+            What the steps reached, and [vocabulary] how often each token was a target.
+
+        Raises:
+            TrainingDiverged: the loss is no longer a number.
+        """
+        first = first_step(self.run.rounds, round_)
+        counts_V = np.zeros(self._text.tokenizer.size, np.int64)
+
+        def batch(step: int) -> NDArray[np.int64]:
+            ids = self._text.batch(step)
+            np.add(counts_V, np.bincount(ids[:, 1:].ravel(), minlength=counts_V.size), out=counts_V)
+            return ids
+
+        stats = self.trainer.run(
+            batch,
+            first_step=first,
+            count=count,
+            should_stop=should_stop,
+            on_step=lambda step: on_steps(step - first + 1),
+        )
+        return stats, counts_V
+
+    def measure(self, base: TensorFile) -> HeldoutSums:
+        """Sums over the member's held-out text for a base."""
+        self.load_weights(base)
+        return heldout_sums(
+            self.trainer.model,
+            self._text.heldout(),
+            self._text.tokenizer.encode,
+            start_id=self._text.tokenizer.start_id,
+            context=self.run.model.context,
+            max_bytes=self.run.evaluation.max_bytes,
+        )
+
+    def give(self) -> None:
+        """Give this process's slices where the leader reads weights, shared state and own state.
+
+        The order is the leader's; whole tensors are let go one by one.
+        """
+        for _, parameter in sorted(self.trainer.model.named_parameters()):
+            gather(parameter.detach())
+        for _ in ("shared", "own"):
+            for _, state in sorted(self.trainer.optimizer.states()):
+                gather(state)
+
+
+def feedback_arrays(local: TensorFile | None) -> Mapping[str, FloatArray]:
+    """The part of a member's saved state that is error feedback."""
+    return _split(local, feedback=True)
+
+
+def _split(local: TensorFile | None, *, feedback: bool) -> dict[str, FloatArray]:
+    return {
+        spec.name.removeprefix(FEEDBACK): array
+        for spec, array in (() if local is None else local.items())
+        if spec.name.startswith(FEEDBACK) is feedback
+    }
+
+
+def _sharded(model: PreTrainedModel, device: torch.device, ranks: Ranks) -> PreTrainedModel:
+    if not ranks.sharded:
+        return model
+    # Imported here: a member with one device does without.
+    from concord.train.distributed import shard_model
+
+    return shard_model(model, device=device, ranks=ranks)
