@@ -40,7 +40,8 @@ from concord.base.tensors import FloatArray, TensorFile
 from concord.charter.run import RunDocument, parse_run
 from concord.charter.schedule import total_steps
 from concord.data.bpe import MergeSession
-from concord.federation.comparison.arms import ArmJob, run_arm
+from concord.federation.comparison.arms import run_arm
+from concord.federation.comparison.outcome import ArmJob
 from concord.federation.folders import FederationFolder
 from concord.federation.layouts import parameter_count
 from concord.federation.member.text import MemberText

@@ -13,10 +13,10 @@ from concord.charter.run import load_run
 from concord.federation.assembly import Assembly, Tokenizer
 from concord.federation.coordinator import Coordinator
 from concord.federation.engine.local import LocalEngine
-from concord.federation.launch import PRELOADED
 from concord.federation.records import RunFolder
 from concord.federation.vocabulary import learn_tokenizer, wait_until_prepared
 from concord.federation.watcher import Watcher
+from concord.federation.workers import PRELOADED
 
 pytestmark = pytest.mark.processes
 CANARIES = {

@@ -13,12 +13,12 @@ from concord.cli.watch import TerminalWatcher
 from concord.federation.comparison.pool import compare as compare_arms
 from concord.federation.comparison.results import measured_arms
 from concord.federation.evidence import RunFacts, collect_evidence
-from concord.federation.export import export_model
 from concord.federation.facts import member_facts
 from concord.federation.folders import FederationFolder
 from concord.federation.launch import RunNotes, run_locally
 from concord.federation.records import RunFolder
 from concord.federation.report import RunReport, build_report, write_report
+from concord.federation.workers import export_in_worker
 from concord.observatory.page import render_html
 
 
@@ -46,7 +46,7 @@ def run_and_report(
     notes = run_locally(federation, run, resume=resume, watcher=watcher)
     wall_s = time.monotonic() - began_s
     _run_facts(federation, run, notes, wall_s).save(folder)
-    export_model(folder, run, folder.root / "model")
+    export_in_worker(folder, run, folder.root / "model")
     if compare:
         compare_run(federation, run, watcher)
     return report_run(federation, run)

@@ -26,20 +26,15 @@ from concord.federation.assembly import Assembly, Tokenizer
 from concord.federation.coordinator import Coordinator
 from concord.federation.engine.local import LocalEngine
 from concord.federation.folders import FederationFolder
-from concord.federation.member.process import main as member_main
 from concord.federation.messages import TextCounts
 from concord.federation.preflight import check_run, check_start, parallel_set
 from concord.federation.records import RunFolder
 from concord.federation.report import ParallelCount, TokenizerPart
 from concord.federation.vocabulary import learn_tokenizer, wait_until_prepared
 from concord.federation.watcher import Watcher
+from concord.federation.workers import PRELOADED, serve_member
 from concord.model.tokenizer import Tokenizer as NetworkTokenizer
 
-PRELOADED = (
-    "concord.federation.member.session",
-    "concord.federation.comparison.arms",
-    "transformers.models.qwen3.modeling_qwen3",
-)
 MAX_PAYLOAD_BYTES = 8 << 30
 
 
@@ -103,7 +98,7 @@ def _assembled(
         remove_torn(folder.root)
         engine = LocalEngine(
             {member: federation.member(member).root for member in run.member_ids},
-            member_main,
+            serve_member,
             spool=folder.root / "incoming",
             max_payload_bytes=MAX_PAYLOAD_BYTES,
             preload=PRELOADED,

@@ -8,21 +8,23 @@ the final base on one member's text for a tenth of its steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from concord.base.canonical import canonical_json, parse_json
-from concord.base.digest import Digest
 from concord.base.errors import CorpusEmpty
 from concord.base.files import write_atomic
 from concord.base.tensors import TensorFile
 from concord.charter.run import InnerSpec, RunDocument
 from concord.charter.schedule import total_steps
-from concord.federation.comparison.outcome import ArmResult, Kind, KnownFacts, TextSums
+from concord.federation.comparison.outcome import (
+    ArmJob,
+    ArmResult,
+    Kind,
+    KnownFacts,
+    TextSums,
+)
 from concord.federation.facts import member_facts
 from concord.federation.folders import FederationFolder
 from concord.federation.layouts import base_weights
@@ -32,30 +34,6 @@ from concord.model.tensors import load_tensors, save_tensors
 from concord.train.evaluate import heldout_sums
 from concord.train.facts import fact_counts
 from concord.train.loop import LocalTrainer
-
-
-@dataclass(frozen=True)
-class ArmJob:
-    """One arm to train and measure.
-
-    Args:
-        member: Whose arm it is; empty for `shared` and `pooled`.
-        start: Tensor file of the base to start from.
-    """
-
-    federation: Path
-    run: RunDocument
-    kind: Kind
-    member: str
-    start: Path
-    tokenizer: Path | None
-    out: Path
-    key: Digest
-    """Digest of all that decides the result: an arm already measured under it is not repeated."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind}/{self.member}" if self.member else self.kind
 
 
 def run_arm(job: ArmJob) -> ArmResult:

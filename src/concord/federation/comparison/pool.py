@@ -14,9 +14,9 @@ from concord.base.digest import Digest, digest_json
 from concord.base.errors import FederationError
 from concord.base.files import storage_errors
 from concord.charter.run import RunDocument
-from concord.federation.comparison.arms import ArmJob, run_arm
-from concord.federation.comparison.outcome import ArmResult, Kind
+from concord.federation.comparison.outcome import ArmJob, ArmResult, Kind
 from concord.federation.records import RoundRecord, RunFolder
+from concord.federation.workers import fork_server, train_arm
 
 OnDone = Callable[[ArmResult, int, int], None]
 WEIGHT_OF_KIND = {"pooled": 0, "alone": 1, "sovereign": 2, "shared": 3}
@@ -47,11 +47,12 @@ def compare(
         out.mkdir(parents=True, exist_ok=True)
     jobs = _jobs(folder, run, first, last, kinds, out)
     workers = max(1, min(len(jobs), os.cpu_count() or 1))
-    context = multiprocessing.get_context("forkserver")
     results: dict[str, ArmResult] = {}
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-        futures = [pool.submit(run_arm, job) for job in jobs]
+    with ProcessPoolExecutor(
+        workers, mp_context=fork_server(), initializer=_end_with_parent
+    ) as pool:
+        futures = [pool.submit(train_arm, job) for job in jobs]
         try:
             for future in as_completed(futures):
                 result = future.result()
