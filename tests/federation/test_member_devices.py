@@ -2,6 +2,9 @@
 
 import json
 import random
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +12,17 @@ import psutil
 import pytest
 import torch
 
-from concord.base.errors import DocumentError, MemberFailed
+from concord.base.errors import DocumentError, MemberFailed, MessageRefused
 from concord.base.tensors import TensorFile
 from concord.charter.run import parse_run
 from concord.federation.folders import FederationFolder, MemberFile
+from concord.federation.frames import receive_frame, send_frame
 from concord.federation.launch import run_locally
 from concord.federation.layouts import base_weights
 from concord.federation.member.devices import device_kind
+from concord.federation.member.orders import REPORTS, Measure
 from concord.federation.member.text import MemberText
+from concord.federation.messages import decode_message, encode_message
 from concord.federation.records import RunFolder
 from concord.federation.simulation import Simulation
 from concord.federation.watcher import Watcher
@@ -44,7 +50,7 @@ RUN = {
     },
     "rounds": {"count": 2, "inner_steps": 3, "min_grace_s": 60.0, "quorum": "1/2"},
     "update": {"codec": "fp32", "rows": "token_counts"},
-    "evaluation": {"every_rounds": 0, "heldout_share": 0.2},
+    "evaluation": {"every_rounds": 1, "heldout_share": 0.2},
 }
 FOLLOWER = "concord.federation.member.follower"
 
@@ -157,6 +163,27 @@ def test_none_of_its_processes_outlives_another_and_the_run_goes_on(tmp_path, vi
     assert len(RunFolder(tmp_path, run.name).records()) == 2
     _, alive = psutil.wait_procs(followers(), timeout=20)
     assert alive == []
+
+
+@pytest.mark.processes
+def test_a_further_process_says_why_it_cannot_go_on_and_ends_with_its_leader(tmp_path):
+    leader, theirs = socket.socketpair()
+    with leader, theirs:
+        leader.settimeout(60)
+        process = subprocess.Popen(
+            [sys.executable, "-m", FOLLOWER, str(theirs.fileno()), str(tmp_path)],
+            pass_fds=[theirs.fileno()],
+            stderr=subprocess.PIPE,
+        )
+        theirs.close()
+        send_frame(leader, encode_message(Measure(base="base.tensors")))
+        frame = receive_frame(leader, tmp_path, max_payload_bytes=0)
+        told = decode_message(REPORTS, frame.message, sender="follower")
+        assert told.code == MessageRefused.code
+        assert "the first order must be to join" in told.message
+        assert process.poll() is None
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (0, b"")
 
 
 @pytest.mark.processes

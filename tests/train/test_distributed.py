@@ -43,6 +43,7 @@ def test_two_processes_give_the_result_of_one(tmp_path):
     for rank in range(2):
         result = json.loads((tmp_path / f"result-{rank}.json").read_text())
         assert (result["ranks"], result["told"]) == (2, "go on")
+        assert result["stopped_after"] == 2, "the leader alone asked to stop"
         assert result["tokens"] == stats.tokens
         np.testing.assert_allclose(result["losses"], stats.losses, rtol=1e-5)
         np.testing.assert_allclose(result["norms"], stats.gradient_norms, rtol=1e-4)

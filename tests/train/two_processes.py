@@ -16,7 +16,13 @@ from concord.charter.run import InnerSpec
 from concord.model.build import build_model
 from concord.model.tensors import save_tensors
 from concord.train.checkpoint import load_checkpoint, save_checkpoint
-from concord.train.distributed import broadcast_bytes, default_device, joined_ranks, shard_model
+from concord.train.distributed import (
+    broadcast_bytes,
+    default_device,
+    joined_ranks,
+    leader_says,
+    shard_model,
+)
 from concord.train.evaluate import heldout_sums
 from concord.train.loop import LocalTrainer
 
@@ -47,7 +53,15 @@ def main(folder):
             context=32,
         )
         save_tensors(folder / f"weights-{ranks.index}.safetensors", second.model)
+        asked = []
+
+        def should_stop():
+            asked.append(ranks.is_leader and len(asked) == 2)
+            return leader_says(asked[-1], ranks=ranks)
+
+        stopped = second.run(batches, first_step=6, count=5, should_stop=should_stop)
         result = {
+            "stopped_after": stopped.steps,
             "ranks": ranks.count,
             "told": told.decode(),
             "losses": stats.losses + later.losses,

@@ -6,8 +6,11 @@ group has to call them, in the same order.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def gather(tensor: Tensor) -> Tensor:
@@ -35,3 +38,23 @@ def is_sharded(tensor: Tensor) -> bool:
 def copy_whole(target: Tensor, whole: Tensor) -> None:
     """Copy a whole tensor into `target` in place, each process its own slice."""
     target.copy_(slice_like(whole.to(target.device), target))
+
+
+@contextmanager
+def forward_only(model: nn.Module) -> Iterator[None]:
+    """For calls of a network that no backward pass follows.
+
+    FSDP2 frees what a forward pass has gathered only in the backward pass; until then the network's
+    parameters are whole copies, and what is loaded into them is lost. It cannot free tensors of
+    inference mode at all.
+    """
+    reshard = getattr(model, "reshard", None)
+    if reshard is None:
+        with torch.inference_mode():
+            yield
+        return
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        reshard()

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from concord.model.sharding import forward_only
+
 Encode = Callable[[str], Sequence[int]]
 BATCH_TOKENS = 4096
 WINDOWS_SORTED_AT_ONCE = 1024
@@ -123,7 +125,6 @@ def _batches(
         yield batch
 
 
-@torch.inference_mode()
 def _score(model: PreTrainedModel, batch: Sequence[Window]) -> list[float]:
     """Padding stands on the right, where causal attention never sees it."""
     model.eval()
@@ -133,9 +134,10 @@ def _score(model: PreTrainedModel, batch: Sequence[Window]) -> list[float]:
     for row, window in enumerate(batch):
         inputs[row, : len(window.inputs)] = torch.tensor(window.inputs)
         targets[row, : len(window.targets)] = torch.tensor(window.targets)
-    logits = model(input_ids=inputs.to(model.device), use_cache=False).logits
-    nats = target_nats(logits, targets.to(model.device))
-    return [float(value) for value in nats.double().sum(1)]
+    with forward_only(model):
+        logits = model(input_ids=inputs.to(model.device), use_cache=False).logits
+        nats = target_nats(logits, targets.to(model.device))
+        return [float(value) for value in nats.double().sum(1)]
 
 
 def target_nats(logits: Tensor, targets: Tensor) -> Tensor:

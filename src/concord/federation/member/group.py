@@ -33,6 +33,7 @@ from concord.federation.member.devices import choose_device
 from concord.federation.member.orders import REPORTS, Join
 from concord.federation.member.text import MemberText
 from concord.federation.messages import Failed, decode_message, encode_message
+from concord.train.distributed import join_on_this_machine, leader_says
 from concord.train.ranks import ONE_PROCESS, Ranks
 
 REPORT_S = 2.0
@@ -95,7 +96,11 @@ def form_group(
 
 
 class SeveralDevices:
-    """The leader's side of the group; its index is 0. Returns when all have met."""
+    """The leader's side of the group; made when all have met.
+
+    Args:
+        kind: `cpu` or `cuda`; the other arguments are those of `form_group`.
+    """
 
     def __init__(
         self,
@@ -105,9 +110,6 @@ class SeveralDevices:
         kind: str,
         on_loss: Callable[[Failed | None], None],
     ) -> None:
-        # Imported here: a member with one device does without.
-        from concord.train.distributed import join_on_this_machine
-
         self._spool = text.folder.open_private("incoming")
         self._on_loss = on_loss
         self._closing = False
@@ -140,8 +142,6 @@ class SeveralDevices:
             raise
 
     def agreed(self, stop: Stop) -> Stop:
-        from concord.train.distributed import leader_says
-
         return lambda: leader_says(stop(), ranks=self.ranks)
 
     def close(self) -> None:

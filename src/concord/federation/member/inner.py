@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
 
 from concord.base.tensors import FloatArray, TensorFile
 from concord.charter.schedule import first_step, total_steps
@@ -21,6 +20,7 @@ from concord.federation.member.network import build_network, over_vocabulary
 from concord.federation.member.text import MemberText
 from concord.model.sharding import gather
 from concord.model.tensors import load_tensors
+from concord.train.distributed import shard_model
 from concord.train.evaluate import HeldoutSums, heldout_sums
 from concord.train.loop import InnerStats, LocalTrainer
 from concord.train.ranks import ONE_PROCESS, Ranks
@@ -46,7 +46,7 @@ class InnerTraining:
         model = build_network(self.run, text.tokenizer, text.continued_folder)
         seen_V = over_vocabulary(model, text.token_counts) > 0
         self.trainer = LocalTrainer(
-            _sharded(model, device, ranks),
+            shard_model(model, device=device, ranks=ranks) if ranks.sharded else model,
             self.run.inner,
             total_steps=total_steps(self.run.rounds),
             device=device,
@@ -144,12 +144,3 @@ def _split(local: TensorFile | None, *, feedback: bool) -> dict[str, FloatArray]
         for spec, array in (() if local is None else local.items())
         if spec.name.startswith(FEEDBACK) is feedback
     }
-
-
-def _sharded(model: PreTrainedModel, device: torch.device, ranks: Ranks) -> PreTrainedModel:
-    if not ranks.sharded:
-        return model
-    # Imported here: a member with one device does without.
-    from concord.train.distributed import shard_model
-
-    return shard_model(model, device=device, ranks=ranks)
