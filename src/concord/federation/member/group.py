@@ -114,19 +114,19 @@ class SeveralDevices:
         self._on_loss = on_loss
         self._closing = False
         count = text.file.devices
-        meeting = self._spool / f"{secrets.token_hex(8)}.meeting"
+        self._meeting = self._spool / f"{secrets.token_hex(8)}.meeting"
         self._followers = [self._start(text.folder.root) for _ in range(1, count)]
         for index, (_, link) in enumerate(self._followers, start=1):
             order = Join(
                 run=text.run.model_dump(mode="json"),
-                meeting=str(meeting),
+                meeting=str(self._meeting),
                 device=_device_name(kind, index),
                 index=index,
                 count=count,
             )
             send_frame(link, encode_message(order), tokenizer)
         self.device = torch.device(_device_name(kind, 0))
-        self.ranks = join_on_this_machine(self.device, meeting=meeting, index=0, count=count)
+        self.ranks = join_on_this_machine(self.device, meeting=self._meeting, index=0, count=count)
 
     @contextmanager
     def leading(self, order: Document) -> Iterator[None]:
@@ -155,6 +155,7 @@ class SeveralDevices:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._meeting.unlink(missing_ok=True)
 
     def _start(self, folder: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
         ours, theirs = socket.socketpair()
