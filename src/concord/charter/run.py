@@ -226,7 +226,7 @@ class ComparisonSpec(Document):
     alone_matrix_lr: Annotated[float, Field(gt=0)] | None = None
     sovereign_share: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Share of the member's training tokens that its sovereign build continues for."""
-    sovereign_rate: Annotated[float, Field(gt=0, le=1)] = 0.5
+    sovereign_rate: Annotated[float, Field(gt=0, le=1)] = 0.2
     """The sovereign build's peak rates, relative to those of `inner`."""
 
 
