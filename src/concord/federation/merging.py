@@ -23,13 +23,18 @@ from concord.federation.frames import Frame
 from concord.federation.layouts import step_layout, update_layout
 from concord.federation.messages import UpdateHeader
 from concord.federation.records import Contribution, RoundRecord, RunFolder
+from concord.update.codecs import CODECS
 from concord.update.combine import CombinedRound, RoundPaths, combine_round
+from concord.update.feedback import DEFAULT_BETA
 from concord.update.layout import Entry, Layout, Role
 from concord.update.merge import Accepted, MergeOptions
 from concord.update.outer import OuterRule
 from concord.update.payload import UpdateFile, UpdateIdentity
 from concord.update.screening import Expectation, NormBounds, NormHistory, UpdateNorms, screen
 from concord.update.weights import merge_weights
+
+REMEMBERED_ROUNDS = 100
+"""After so many rounds nothing of a residual is left: 0.95^100 < 1 %."""
 
 
 class RunState:
@@ -152,7 +157,7 @@ class OpenMerge:
             roster=frozenset(run.member_ids),
             max_tokens=self._steps * run.inner.batch_tokens,
         )
-        self._norm_scale = _norm_scale(run, round_)
+        self._norm_scale = norm_scale(run, round_)
 
     def accept(self, member: str, header: UpdateHeader, frame: Frame) -> None:
         """Screen an update and keep it.
@@ -279,8 +284,21 @@ def _rate(run: RunDocument, round_: int, entry: Entry) -> float:
     return outer_rate(run, round_, embedding=entry.role is Role.EMBEDDING)
 
 
-def _norm_scale(run: RunDocument, round_: int) -> float:
-    """What the schedule says norms are proportional to: the sum of the round's rate factors."""
+def norm_scale(run: RunDocument, round_: int) -> float:
+    """What the schedule says norms are proportional to: the sum of the round's rate factors.
+
+    With error feedback an update also carries what earlier rounds left out, fading by beta a round:
+    without that a falling rate would have honest updates refused.
+    """
+    fading = DEFAULT_BETA if CODECS[run.update.codec].feeds_back else 0.0
+    since = max(0, round_ - REMEMBERED_ROUNDS) if fading else round_
+    scale = 0.0
+    for earlier in range(since, round_ + 1):
+        scale = fading * scale + _rate_sum(run, earlier)
+    return scale or 1.0
+
+
+def _rate_sum(run: RunDocument, round_: int) -> float:
     first, total = first_step(run.rounds, round_), total_steps(run.rounds)
     steps = range(first, first + inner_steps(run.rounds, round_))
-    return sum(rate_factor(run.inner, step, total) for step in steps) or 1.0
+    return sum(rate_factor(run.inner, step, total) for step in steps)
