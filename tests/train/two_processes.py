@@ -19,6 +19,7 @@ from concord.train.checkpoint import load_checkpoint, save_checkpoint
 from concord.train.distributed import (
     broadcast_bytes,
     default_device,
+    end_rank,
     joined_ranks,
     leader_says,
     shard_model,
@@ -74,3 +75,4 @@ def main(folder):
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    end_rank()

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch import distributed
@@ -51,6 +53,17 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
         yield Ranks(distributed.get_rank(), distributed.get_world_size(), sharded=True)
     finally:
         distributed.destroy_process_group()
+
+
+def end_rank() -> NoReturn:
+    """End this rank's process, its work done and written, without Python's own tear-down.
+
+    Gloo's threads can still hold tensors then: one that asks for the interpreter while it is being
+    torn down aborts the process (PyTorch pull request 179291), and `torchrun` ends all others.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def join_on_this_machine(device: torch.device, *, meeting: Path, index: int, count: int) -> Ranks:

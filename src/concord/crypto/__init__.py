@@ -1,0 +1,1 @@
+"""Keys, signed envelopes, the Merkle tree and its notes: bytes in, bytes out."""

@@ -1,0 +1,1 @@
+"""The log, its statements, the state that follows from them, replay and verification."""
