@@ -19,6 +19,17 @@
     │   ├── MessageRefused
     │   └── MemberFailed
     ├── StorageError       (exit 8)  a full disk, a folder without permission
+    ├── CryptoError        (exit 9)  a key or a signature that cannot be used
+    │   ├── KeyRefused               a key file of the wrong kind, or open to others
+    │   └── SignatureRefused         a signature that is wrong, missing, or by too few
+    ├── LogError           (exit 9)  the log cannot be read or extended
+    │   ├── LogCorrupt               its bytes do not make the tree that was signed
+    │   └── ForkDetected             two signed histories that exclude each other
+    ├── StatementRefused   (exit 9)  a statement that is malformed, replayed or not allowed
+    ├── CharterError       (exit 2)  a charter, a rule or a policy that cannot be used
+    │   ├── CharterRefused           a charter that gives one member too much, or none any power
+    │   └── PolicyRefused            rules that would not fail closed
+    ├── VerificationFailed (exit 10) what was published does not hold; the first thing that is wrong
     └── InternalError      (exit 70) a defect in Concord itself
 
 A code never changes its meaning; `docs/errors.md` lists them all (checked by a test).
@@ -197,6 +208,77 @@ class StorageError(ConcordError):
 
     code = "C700"
     exit_status = 8
+
+
+class CryptoError(ConcordError):
+    """A key or a signature that cannot be used."""
+
+    code = "C800"
+    exit_status = 9
+
+
+class KeyRefused(CryptoError):
+    """A key file of the wrong kind, damaged, or readable by others."""
+
+    code = "C801"
+
+
+class SignatureRefused(CryptoError):
+    """A signature that is wrong or missing, or signatures by too few keys."""
+
+    code = "C802"
+
+
+class LogError(ConcordError):
+    """The log cannot be read or extended."""
+
+    code = "C810"
+    exit_status = 9
+
+
+class LogCorrupt(LogError):
+    """The log's bytes do not make the tree that its checkpoint names."""
+
+    code = "C811"
+
+
+class ForkDetected(LogError):
+    """Two signed checkpoints exclude each other: somebody was shown another history."""
+
+    code = "C812"
+
+
+class StatementRefused(ConcordError):
+    """A statement that is malformed, replayed, unsigned or not allowed; the log is unchanged."""
+
+    code = "C820"
+    exit_status = 9
+
+
+class CharterError(ConcordError):
+    """A charter, a voting rule or a policy that cannot be used."""
+
+    code = "C830"
+    exit_status = 2
+
+
+class CharterRefused(CharterError):
+    """A charter under which one member alone decides or blocks, or a member has no power."""
+
+    code = "C831"
+
+
+class PolicyRefused(CharterError):
+    """Policy rules that do not fit their schema, and so would not fail closed."""
+
+    code = "C832"
+
+
+class VerificationFailed(ConcordError):
+    """What was published does not hold; names the first thing that is wrong, and where."""
+
+    code = "C840"
+    exit_status = 10
 
 
 class InternalError(ConcordError):
