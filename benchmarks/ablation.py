@@ -43,10 +43,10 @@ from concord.data.bpe import MergeSession
 from concord.federation.comparison.arms import run_arm
 from concord.federation.comparison.outcome import ArmJob
 from concord.federation.folders import FederationFolder
-from concord.federation.layouts import parameter_count
 from concord.federation.member.text import MemberText
 from concord.federation.parallel import read_parallel
 from concord.federation.simulation import Simulation
+from concord.ledger.layouts import parameter_count
 
 MEMBERS = (
     "ethiopia=amh_Ethi",

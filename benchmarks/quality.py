@@ -24,8 +24,8 @@ from concord.federation.comparison.pool import compare
 from concord.federation.evidence import machine
 from concord.federation.folders import FederationFolder
 from concord.federation.launch import run_locally
-from concord.federation.layouts import parameter_count
 from concord.federation.records import RunFolder
+from concord.ledger.layouts import parameter_count
 
 MEMBERS = {
     "brazil": ("por_Latn",),

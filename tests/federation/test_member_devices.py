@@ -18,7 +18,6 @@ from concord.charter.run import parse_run
 from concord.federation.folders import FederationFolder, MemberFile
 from concord.federation.frames import receive_frame, send_frame
 from concord.federation.launch import run_locally
-from concord.federation.layouts import base_weights
 from concord.federation.member.devices import device_kind
 from concord.federation.member.orders import REPORTS, Measure
 from concord.federation.member.text import MemberText
@@ -26,6 +25,7 @@ from concord.federation.messages import decode_message, encode_message
 from concord.federation.records import RunFolder
 from concord.federation.simulation import Simulation
 from concord.federation.watcher import Watcher
+from concord.ledger.layouts import base_weights
 
 MEMBERS = {"fiji": "na ni ko sa me kei", "laos": "ບໍ່ ແລະ ທີ່ ໃນ ຂອງ"}
 RUN = {

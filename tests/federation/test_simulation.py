@@ -11,11 +11,11 @@ from concord.base.tensors import TensorFile
 from concord.charter.run import parse_run
 from concord.federation.folders import FederationFolder
 from concord.federation.launch import run_locally
-from concord.federation.layouts import base_weights
 from concord.federation.member.text import MemberText
 from concord.federation.records import RunFolder
 from concord.federation.simulation import Simulation
 from concord.federation.watcher import Watcher
+from concord.ledger.layouts import base_weights
 
 MEMBERS = {"fiji": "na ni ko sa me kei", "laos": "ບໍ່ ແລະ ທີ່ ໃນ ຂອງ"}
 RUN = {

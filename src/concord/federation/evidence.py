@@ -18,7 +18,6 @@ from concord.base.files import write_atomic
 from concord.base.tensors import TensorFile
 from concord.charter.run import Document, RunDocument, describe
 from concord.charter.schedule import inner_steps
-from concord.federation.layouts import parameter_count
 from concord.federation.messages import Evaluation, TextCounts
 from concord.federation.records import RoundRecord, RunFolder
 from concord.federation.report import (
@@ -32,6 +31,7 @@ from concord.federation.report import (
     Sums,
     TokenizerPart,
 )
+from concord.ledger.layouts import parameter_count
 
 FACTS_FILE = "run.json"
 PACKAGES = ("concord", "torch", "transformers", "tokenizers", "numpy")

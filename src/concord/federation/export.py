@@ -7,9 +7,9 @@ from pathlib import Path
 from concord.base.tensors import TensorFile
 from concord.charter.run import RunDocument
 from concord.data.bpe.files import tokenizer_config_json
-from concord.federation.layouts import base_weights
 from concord.federation.member.network import build_network
 from concord.federation.records import RunFolder
+from concord.ledger.layouts import base_weights
 from concord.model.folder import read_tokenizer_files, save_folder
 from concord.model.tensors import load_tensors
 from concord.model.tokenizer import Tokenizer

@@ -1,4 +1,4 @@
-"""The coordinator's arithmetic in order: open a round, accept updates, commit.
+"""The coordinator's side of a round's arithmetic: open a round, accept updates, commit.
 
 `RunState` is what the committed rounds add up to; `OpenMerge` is one round that has not happened
 yet. Everything is written to the objects first and to the record last, so a crash leaves either
@@ -17,24 +17,20 @@ from concord.base.digest import Digest, digest_file
 from concord.base.errors import CheckpointError, RefusalReason, UpdateRefused
 from concord.base.tensors import TensorFile
 from concord.charter.run import RunDocument
-from concord.charter.schedule import first_step, inner_steps, outer_rate, rate_factor, total_steps
 from concord.federation.assembly import CurrentBase
 from concord.federation.frames import Frame
-from concord.federation.layouts import step_layout, update_layout
 from concord.federation.messages import UpdateHeader
 from concord.federation.records import Contribution, RoundRecord, RunFolder
-from concord.update.codecs import CODECS
-from concord.update.combine import CombinedRound, RoundPaths, combine_round
-from concord.update.feedback import DEFAULT_BETA
-from concord.update.layout import Entry, Layout, Role
-from concord.update.merge import Accepted, MergeOptions
-from concord.update.outer import OuterRule
-from concord.update.payload import UpdateFile, UpdateIdentity
-from concord.update.screening import Expectation, NormBounds, NormHistory, UpdateNorms, screen
-from concord.update.weights import merge_weights
-
-REMEMBERED_ROUNDS = 100
-"""After so many rounds nothing of a residual is left: 0.95^100 < 1 %."""
+from concord.ledger.arithmetic import (
+    RoundInputs,
+    check_work,
+    merge_round,
+    next_history,
+    round_weights,
+    screen_update,
+)
+from concord.update.combine import CombinedRound, RoundPaths
+from concord.update.screening import NormHistory, UpdateNorms
 
 
 class RunState:
@@ -100,14 +96,17 @@ class RunState:
         path = self.folder.objects.path(digest)
         return CurrentBase(self._record.round, digest, path, dict(self._included))
 
-    @property
-    def outer_state(self) -> TensorFile | None:
-        digest = self._record.outer_state
-        return None if digest is None else TensorFile(self.folder.objects.path(digest))
-
-    @property
-    def norm_history(self) -> NormHistory:
-        return NormHistory.from_json(list(self._record.norm_history))
+    def inputs(self) -> RoundInputs:
+        """What the next round starts from."""
+        kept = self._record.outer_state
+        return RoundInputs(
+            run=self.run,
+            round=self.committed,
+            base=self.folder.objects.path(self._record.base),
+            base_digest=self._record.base,
+            outer_state=None if kept is None else self.folder.objects.path(kept),
+            norm_history=NormHistory.from_json(list(self._record.norm_history)),
+        )
 
     def open_round(self, *, started_s: float) -> OpenMerge:
         """Begin to take updates for the next round."""
@@ -133,7 +132,7 @@ class _Taken:
 
     header: UpdateHeader
     path: Path
-    update: UpdateFile
+    payload_bytes: int
     norms: UpdateNorms
 
 
@@ -146,18 +145,7 @@ class OpenMerge:
     _taken: dict[str, _Taken] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        run, round_ = self.state.run, self.state.committed
-        self._base = TensorFile(self.state.current.path)
-        self._layout: Layout = update_layout(run, self._base.specs, round_)
-        self._steps = inner_steps(run.rounds, round_)
-        self._expected = Expectation(
-            run=run.digest,
-            round=round_,
-            base=self.state.current.digest,
-            roster=frozenset(run.member_ids),
-            max_tokens=self._steps * run.inner.batch_tokens,
-        )
-        self._norm_scale = norm_scale(run, round_)
+        self._inputs = self.state.inputs()
 
     def accept(self, member: str, header: UpdateHeader, frame: Frame) -> None:
         """Screen an update and keep it.
@@ -165,24 +153,14 @@ class OpenMerge:
         Raises:
             UpdateRefused: with the reason; the frame's payload is left to the caller.
         """
-        if frame.payload is None or digest_file(frame.payload) != header.payload_digest:
+        path, inputs = frame.payload, self._inputs
+        if path is None or digest_file(path) != header.payload_digest:
             raise UpdateRefused(RefusalReason.MALFORMED, "payload does not match its digest")
-        if header.round != self._expected.round:
+        if header.round != inputs.round:
             raise UpdateRefused(RefusalReason.WRONG_ROUND, f"is for round {header.round}")
-        if header.steps > self._steps or header.tokens > (self._expected.max_tokens or 0):
-            raise UpdateRefused(RefusalReason.TOO_LARGE, "declares more work than was agreed")
-        spec = self.state.run.update
-        update = UpdateFile(frame.payload, self._layout)
-        norms = screen(
-            update,
-            sender=member,
-            expected=self._expected,
-            accepted=frozenset(self._taken),
-            history=self.state.norm_history,
-            bounds=NormBounds(spec.min_norm_ratio, spec.max_norm_ratio),
-            norm_scale=self._norm_scale,
-        )
-        self._taken[member] = _Taken(header, frame.payload, update, norms)
+        check_work(inputs, steps=header.steps, tokens=header.tokens)
+        norms = screen_update(inputs, member, path, accepted=self._taken.keys())
+        self._taken[member] = _Taken(header, path, path.stat().st_size, norms)
 
     def discard(self) -> None:
         """Drop what was taken: the round is called again."""
@@ -205,21 +183,11 @@ class OpenMerge:
             DocumentError: too few owners are left for the cap to hold.
             StorageError: the disk is full; nothing is committed.
         """
-        run = self.state.run
-        weights = merge_weights(
-            {m.id: m.weight for m in run.roster if m.id in self._taken},
-            owners={m.id: m.owner for m in run.roster},
-            cap=run.update.owner_cap,
-        )
-        accepted = [
-            Accepted(member, taken.update, weights[member], taken.norms)
-            for member, taken in self._taken.items()
-        ]
-        result = self._combine(accepted)
-        norms = [taken.norms.total for taken in self._taken.values()]
-        history = self.state.norm_history.extended(norms, norm_scale=self._norm_scale)
+        weights = round_weights(self.state.run, self._taken.keys())
+        result = self._merge(weights)
+        history = next_history(self._inputs, [taken.norms for taken in self._taken.values()])
         record = RoundRecord(
-            run=run.digest,
+            run=self.state.run.digest,
             round=self.state.committed + 1,
             previous=None,
             base=result.base,
@@ -240,24 +208,15 @@ class OpenMerge:
         self.discard()
         return record
 
-    def _combine(self, accepted: list[Accepted]) -> CombinedRound:
-        run, round_, folder = self.state.run, self.state.committed, self.state.folder
+    def _merge(self, weights: Mapping[str, Fraction]) -> CombinedRound:
+        folder = self.state.folder
         paths = RoundPaths(
             step=folder.root / "step.part",
             base=folder.root / "base.part",
             outer_state=folder.root / "outer.part",
         )
-        result = combine_round(
-            base=self._base,
-            outer_state=self.state.outer_state,
-            accepted=accepted,
-            options=MergeOptions(run.update.merge, run.update.rows, run.update.norm_control),
-            outer=OuterRule(run.update.outer.optimizer, run.update.outer.momentum),
-            rate=lambda entry: _rate(run, round_, entry),
-            step_layout=step_layout(run, self._base.specs, round_),
-            identity=UpdateIdentity(run.digest, round_, self.state.current.digest, None),
-            paths=paths,
-        )
+        updates = {member: (taken.path, taken.norms) for member, taken in self._taken.items()}
+        result = merge_round(self._inputs, updates, weights, paths)
         folder.objects.adopt(paths.step, result.step.digest)
         folder.objects.adopt(paths.base, result.base)
         if result.outer_state is not None:
@@ -276,29 +235,5 @@ def _contribution(taken: _Taken, weight: Fraction) -> Contribution:
         train_s=header.train_s,
         mean_loss=header.mean_loss,
         norm=taken.norms.total,
-        payload_bytes=taken.update.bytes,
+        payload_bytes=taken.payload_bytes,
     )
-
-
-def _rate(run: RunDocument, round_: int, entry: Entry) -> float:
-    return outer_rate(run, round_, embedding=entry.role is Role.EMBEDDING)
-
-
-def norm_scale(run: RunDocument, round_: int) -> float:
-    """What the schedule says norms are proportional to: the sum of the round's rate factors.
-
-    With error feedback an update also carries what earlier rounds left out, fading by beta a round:
-    without that a falling rate would have honest updates refused.
-    """
-    fading = DEFAULT_BETA if CODECS[run.update.codec].feeds_back else 0.0
-    since = max(0, round_ - REMEMBERED_ROUNDS) if fading else round_
-    scale = 0.0
-    for earlier in range(since, round_ + 1):
-        scale = fading * scale + _rate_sum(run, earlier)
-    return scale or 1.0
-
-
-def _rate_sum(run: RunDocument, round_: int) -> float:
-    first, total = first_step(run.rounds, round_), total_steps(run.rounds)
-    steps = range(first, first + inner_steps(run.rounds, round_))
-    return sum(rate_factor(run.inner, step, total) for step in steps)

@@ -16,7 +16,7 @@ from concord.federation.folders import FederationFolder
 from concord.federation.merging import RunState
 from concord.federation.parallel import ParallelSet, read_parallel
 from concord.federation.records import RunFolder
-from concord.update.weights import merge_weights
+from concord.ledger.arithmetic import round_weights
 
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions")
 
@@ -95,11 +95,7 @@ def parallel_set(federation: FederationFolder, run: RunDocument) -> ParallelSet 
 
 def _check_cap(federation: FederationFolder, run: RunDocument) -> None:
     try:
-        merge_weights(
-            {member.id: member.weight for member in run.roster},
-            owners={member.id: member.owner for member in run.roster},
-            cap=run.update.owner_cap,
-        )
+        round_weights(run, run.member_ids)
     except DocumentError as error:
         raise DocumentError(
             f"update.owner_cap: {error.message}",

@@ -20,7 +20,6 @@ from concord.base.digest import Digest, digest_bytes, digest_file
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
 from concord.charter.run import Document, RunDocument, parse_run
 from concord.federation.frames import ConnectionLost, Frame, Payload, receive_frame, send_frame
-from concord.federation.layouts import step_layout, update_layout
 from concord.federation.messages import (
     TO_MEMBER,
     Committed,
@@ -43,6 +42,7 @@ from concord.federation.messages import (
     decode_message,
     encode_message,
 )
+from concord.ledger.layouts import step_layout, update_layout
 from concord.update.combine import apply_step
 from concord.update.payload import MAGIC, UpdateFile, UpdateIdentity, encode_update
 

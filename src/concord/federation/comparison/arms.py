@@ -27,9 +27,9 @@ from concord.federation.comparison.outcome import (
 )
 from concord.federation.facts import member_facts
 from concord.federation.folders import FederationFolder
-from concord.federation.layouts import base_weights
 from concord.federation.member.network import build_network, over_vocabulary
 from concord.federation.member.text import MemberText
+from concord.ledger.layouts import base_weights
 from concord.model.tensors import load_tensors, save_tensors
 from concord.train.evaluate import heldout_sums
 from concord.train.facts import fact_counts

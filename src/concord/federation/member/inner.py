@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from concord.base.tensors import FloatArray, TensorFile
 from concord.charter.schedule import first_step, total_steps
-from concord.federation.layouts import base_state, base_weights, syncs_state
 from concord.federation.member.network import build_network, over_vocabulary
 from concord.federation.member.text import MemberText
+from concord.ledger.layouts import base_state, base_weights, syncs_state
 from concord.model.sharding import gather
 from concord.model.tensors import load_tensors
 from concord.train.distributed import shard_model

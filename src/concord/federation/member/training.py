@@ -17,7 +17,6 @@ from concord.base.digest import Digest
 from concord.base.errors import CheckpointError
 from concord.base.tensors import FloatArray, TensorFile, write_tensors
 from concord.federation.frames import Frame
-from concord.federation.layouts import step_layout, update_layout
 from concord.federation.member.devices import choose_device
 from concord.federation.member.group import Group, OneDevice
 from concord.federation.member.inner import FEEDBACK, InnerTraining, feedback_arrays
@@ -31,6 +30,7 @@ from concord.federation.member.orders import Measure, Steps
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.messages import Committed, Train, UpdateHeader
+from concord.ledger.layouts import step_layout, update_layout
 from concord.model.tensors import read_tensors
 from concord.train.evaluate import HeldoutSums
 from concord.update.combine import apply_step

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from concord.charter.run import parse_run
-from concord.federation.merging import norm_scale
+from concord.ledger.arithmetic import norm_scale
 
 
 def document(codec):

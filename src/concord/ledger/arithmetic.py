@@ -1,0 +1,215 @@
+"""The arithmetic of a round, for whoever computes it: the coordinator once, a verifier again.
+
+    agreed work -> screening -> weights -> merge, outer step, next base -> next norm history
+
+Everything follows from the run document, the base, what the outer optimiser kept, the norms of the
+rounds before, and the updates. Nothing here knows of members' machines, of time, or of a log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+from concord.base.digest import Digest
+from concord.base.errors import RefusalReason, UpdateRefused
+from concord.base.tensors import TensorFile
+from concord.charter.run import RunDocument
+from concord.charter.schedule import first_step, inner_steps, outer_rate, rate_factor, total_steps
+from concord.ledger.layouts import step_layout, update_layout
+from concord.update.codecs import CODECS
+from concord.update.combine import CombinedRound, RoundPaths, combine_round
+from concord.update.feedback import DEFAULT_BETA
+from concord.update.layout import Entry, Layout, Role
+from concord.update.merge import Accepted, MergeOptions
+from concord.update.outer import OuterRule
+from concord.update.payload import UpdateFile, UpdateIdentity
+from concord.update.screening import Expectation, NormBounds, NormHistory, UpdateNorms, screen
+from concord.update.weights import merge_weights
+
+REMEMBERED_ROUNDS = 100
+"""After so many rounds nothing of a residual is left: 0.95^100 < 1 %."""
+
+
+@dataclass(frozen=True)
+class RoundInputs:
+    """What a round starts from, before any update is seen.
+
+    The files are opened once, when they are first needed.
+    """
+
+    run: RunDocument
+    round: int
+    """0-based: rounds committed before this one."""
+    base: Path
+    base_digest: Digest
+    """Checked by the caller; updates have to name it."""
+    outer_state: Path | None
+    """What the round before wrote; None in the first, or where nothing is kept."""
+    norm_history: NormHistory
+
+    @cached_property
+    def base_file(self) -> TensorFile:
+        """The base, opened.
+
+        Raises:
+            CheckpointError: it is missing, torn, or not in canonical form.
+        """
+        return TensorFile(self.base)
+
+    @cached_property
+    def update_layout(self) -> Layout:
+        return update_layout(self.run, self.base_file.specs, self.round)
+
+    @cached_property
+    def step_layout(self) -> Layout:
+        return step_layout(self.run, self.base_file.specs, self.round)
+
+    @property
+    def step_identity(self) -> UpdateIdentity:
+        """What the encoded outer step says of itself."""
+        return UpdateIdentity(self.run.digest, self.round, self.base_digest, None)
+
+    @property
+    def agreed_steps(self) -> int:
+        """Inner steps of one member."""
+        return inner_steps(self.run.rounds, self.round)
+
+    @property
+    def agreed_tokens(self) -> int:
+        """Tokens that one member trains on at most."""
+        return self.agreed_steps * self.run.inner.batch_tokens
+
+    @cached_property
+    def norm_scale(self) -> float:
+        return norm_scale(self.run, self.round)
+
+    @cached_property
+    def expectation(self) -> Expectation:
+        return Expectation(
+            run=self.run.digest,
+            round=self.round,
+            base=self.base_digest,
+            roster=frozenset(self.run.member_ids),
+            max_tokens=self.agreed_tokens,
+        )
+
+
+def check_work(inputs: RoundInputs, *, steps: int, tokens: int) -> None:
+    """Refuse an update whose sender declares more work than was agreed.
+
+    Raises:
+        UpdateRefused: TOO_LARGE.
+    """
+    if steps > inputs.agreed_steps or tokens > inputs.agreed_tokens:
+        raise UpdateRefused(RefusalReason.TOO_LARGE, "declares more work than was agreed")
+
+
+def screen_update(
+    inputs: RoundInputs, member: str, path: Path, *, accepted: Collection[str]
+) -> UpdateNorms:
+    """Decode an update in full, and say whether it may enter the round.
+
+    Args:
+        inputs: The round.
+        member: Who sent it.
+        path: The encoded update.
+        accepted: Members whose updates were accepted in this round before.
+
+    Raises:
+        UpdateRefused: with the reason.
+        UpdateError: the file cannot be read.
+    """
+    spec = inputs.run.update
+    return screen(
+        UpdateFile(path, inputs.update_layout),
+        sender=member,
+        expected=inputs.expectation,
+        accepted=accepted,
+        history=inputs.norm_history,
+        bounds=NormBounds(spec.min_norm_ratio, spec.max_norm_ratio),
+        norm_scale=inputs.norm_scale,
+    )
+
+
+def round_weights(run: RunDocument, members: Collection[str]) -> dict[str, Fraction]:
+    """Exact weight of each accepted member; they add up to 1.
+
+    Raises:
+        DocumentError: nobody was accepted, or too few owners are left for the cap to hold.
+    """
+    return merge_weights(
+        {member.id: member.weight for member in run.roster if member.id in members},
+        owners={member.id: member.owner for member in run.roster},
+        cap=run.update.owner_cap,
+    )
+
+
+def merge_round(
+    inputs: RoundInputs,
+    updates: Mapping[str, tuple[Path, UpdateNorms]],
+    weights: Mapping[str, Fraction],
+    paths: RoundPaths,
+) -> CombinedRound:
+    """Merge screened updates, take the outer step, and write step, base and outer state.
+
+    Args:
+        inputs: The round.
+        updates: File and norms of each accepted member, as `screen_update` measured them.
+        weights: As `round_weights` gave them for these members.
+        paths: Where to write.
+
+    Raises:
+        UpdateError: the step is not finite.
+        CheckpointError: the outer state does not belong to this run.
+        StorageError: a file cannot be written.
+    """
+    run = inputs.run
+    outer_state = None if inputs.outer_state is None else TensorFile(inputs.outer_state)
+    return combine_round(
+        base=inputs.base_file,
+        outer_state=outer_state,
+        accepted=[
+            Accepted(member, UpdateFile(path, inputs.update_layout), weights[member], norms)
+            for member, (path, norms) in updates.items()
+        ],
+        options=MergeOptions(run.update.merge, run.update.rows, run.update.norm_control),
+        outer=OuterRule(run.update.outer.optimizer, run.update.outer.momentum),
+        rate=lambda entry: _rate(run, inputs.round, entry),
+        step_layout=inputs.step_layout,
+        identity=inputs.step_identity,
+        paths=paths,
+    )
+
+
+def next_history(inputs: RoundInputs, norms: Iterable[UpdateNorms]) -> NormHistory:
+    """What the next round's norms are compared with, given those accepted in this one."""
+    totals = [one.total for one in norms]
+    return inputs.norm_history.extended(totals, norm_scale=inputs.norm_scale)
+
+
+def norm_scale(run: RunDocument, round_: int) -> float:
+    """What the schedule says norms are proportional to: the sum of the round's rate factors.
+
+    With error feedback an update also carries what earlier rounds left out, fading by beta a round:
+    without that a falling rate would have honest updates refused.
+    """
+    fading = DEFAULT_BETA if CODECS[run.update.codec].feeds_back else 0.0
+    since = max(0, round_ - REMEMBERED_ROUNDS) if fading else round_
+    scale = 0.0
+    for earlier in range(since, round_ + 1):
+        scale = fading * scale + _rate_sum(run, earlier)
+    return scale or 1.0
+
+
+def _rate(run: RunDocument, round_: int, entry: Entry) -> float:
+    return outer_rate(run, round_, embedding=entry.role is Role.EMBEDDING)
+
+
+def _rate_sum(run: RunDocument, round_: int) -> float:
+    first, total = first_step(run.rounds, round_), total_steps(run.rounds)
+    steps = range(first, first + inner_steps(run.rounds, round_))
+    return sum(rate_factor(run.inner, step, total) for step in steps)
