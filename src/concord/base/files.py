@@ -44,6 +44,23 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         stream.write(data)
 
 
+def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write `data` to a `path` that must not exist yet, whole or not at all.
+
+    Raises:
+        StorageError: `path` exists and is left as it was, the disk is full, or the folder
+            cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    write_atomic(temporary, data, mode=mode)
+    try:
+        with storage_errors(path):
+            os.link(temporary, path)  # unlike a rename, never replaces
+            sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -70,6 +87,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         remedies = {
             errno.ENOSPC: "free some space, then resume",
             errno.EDQUOT: "raise the quota or free some space, then resume",
+            errno.EEXIST: "nothing was overwritten; choose another name",
             errno.EACCES: "check who owns the folder",
             errno.EROFS: "choose a folder that can be written",
         }
