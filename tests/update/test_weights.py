@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from updatelab import LAWS
 
 from concord.base.errors import DocumentError
-from concord.update.weights import cap_shares, float32_weight, merge_weights
+from concord.base.shares import cap_shares
+from concord.update.weights import float32_weight, merge_weights
 
 
 def weights(charter, cap, owners=None):

@@ -6,6 +6,7 @@ value measured in `docs/benchmarks/` or marked "assumption".
 
 from __future__ import annotations
 
+import re
 import tomllib
 from fractions import Fraction
 from pathlib import Path
@@ -26,14 +27,22 @@ from concord.base.digest import Digest, digest_json
 from concord.base.errors import DocumentError
 from concord.base.identifiers import check_identifier
 
+_FRACTION = re.compile(r"-?[0-9]{1,18}(?:/[0-9]{1,18}|\.[0-9]{1,18})?")
+"""No exponent: `1e999999999` would fill the memory before it could be refused."""
+
 
 def _fraction(value: object) -> Fraction:
     if isinstance(value, float):
         raise ValueError("write an exact fraction as a string, such as '1/3'")
+    if isinstance(value, Fraction):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    if not _FRACTION.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is not a fraction such as '1/3'")
     try:
-        return Fraction(str(value))
-    except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"{value!r} is not a fraction such as '1/3'") from error
+        return Fraction(text)
+    except ZeroDivisionError as error:
+        raise ValueError(f"{text!r} is not a fraction such as '1/3'") from error
 
 
 def _identifier(value: str) -> str:
