@@ -49,6 +49,12 @@ def outer(rate: float, embedding: float, **more: Any) -> dict[str, Any]:
     return {"update.outer.lr": rate, "update.outer.embedding_lr": embedding, **named}
 
 
+def inner(rate: float, matrix_rate: float, **more: Any) -> dict[str, Any]:
+    named = {f"inner.{name}": value for name, value in more.items()}
+    return {"inner.lr": rate, "inner.matrix_lr": matrix_rate, **named}
+
+
+MATRIX_RATE, OUTER = "inner.matrix_lr", "update.outer.lr"
 ADAMW = {"inner.optimizer": "adamw"}
 BOTH_FP32 = {"update.codec": "fp32", "update.down_codec": "fp32"}
 
@@ -73,11 +79,21 @@ ARMS = (
     Arm("outer momentum 0.5, outer rates halved", outer(0.6, 1.0, momentum=0.5)),
     Arm("same text, shuffled over the members", text="shuffled"),
     Arm("inner state: whole second moment", {"inner.state.mode": "second_moment"}),
+    Arm("inner rates 0.0035, outer 1.7 and 3.5", {**inner(3.5e-3, 3.5e-3), **outer(1.7, 3.5)}),
+    Arm("inner rates 0.0025, outer 2.4 and 4.9", {**inner(2.5e-3, 2.5e-3), **outer(2.4, 4.9)}),
+    Arm("Muon inside at 0.0025, outer rate 2.4", {MATRIX_RATE: 2.5e-3, OUTER: 2.4}),
+    Arm("inner rates 0.0017, outer 3.5 and 7.2", {**inner(1.7e-3, 1.7e-3), **outer(3.5, 7.2)}),
+    Arm("Muon momentum 0.95", {"inner.momentum": 0.95}),
+    pooled("pooled Muon, 512 tokens", 5e-3, group="512", **{"inner.batch_tokens": 512}),
+    Arm("512 tokens per member and step", {"inner.batch_tokens": 512}, group="512"),
+    Arm(
+        "H falls from 35 to 5",
+        {"rounds.first_inner_steps": 35, "rounds.inner_steps": 5, "rounds.count": 30},
+    ),
+    Arm("AdamW's beta2 0.99", {"inner.beta2": 0.99}),
     Arm("inner state: all moments averaged", {"inner.state.mode": "averaged"}),
     Arm("embedding rows by token counts", {"update.rows": "token_counts"}),
     Arm("warm start: first fifth pooled", warm_steps=120),
-    pooled("pooled Muon, 512 tokens", 5e-3, group="512", **{"inner.batch_tokens": 512}),
-    Arm("512 tokens per member and step", {"inner.batch_tokens": 512}, group="512"),
     Arm(
         "H grows from 5 to 35",
         {"rounds.first_inner_steps": 5, "rounds.inner_steps": 35, "rounds.count": 30},

@@ -4,11 +4,9 @@ import random
 
 import pytest
 from bpe_reference import learn, parity_merges
-from hypothesis import given
-from hypothesis import strategies as st
 
 from concord.base.errors import DocumentError, TokenizerError
-from concord.data.bpe import MergeSession, gini, measure_fairness
+from concord.data.bpe import MergeSession, measure_fairness
 from concord.data.bpe.choice import RANKED
 
 # Three "languages" of made-up words with other letters and other lengths of words; the members
@@ -145,21 +143,6 @@ def test_the_report_tells_what_each_language_pays(texts, parallel):
 def test_an_impossible_session_is_refused_before_it_begins(options, word):
     with pytest.raises(DocumentError, match=word):
         MergeSession(**({"merges": 5, "member_languages": OWN} | options))
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [([1, 1, 1], 0.0), ([0, 0, 0, 1], 0.75), ([1, 2, 3, 4], 0.25), ([5], 0.0)],
-)
-def test_gini_of_known_cases(values, expected):
-    assert gini(values) == pytest.approx(expected)
-
-
-@given(st.lists(st.integers(1, 1_000), min_size=1, max_size=8))
-def test_gini_is_half_the_relative_mean_difference(values):
-    size, mean = len(values), sum(values) / len(values)
-    difference = sum(abs(a - b) for a in values for b in values) / size**2
-    assert gini(values) == pytest.approx(difference / (2 * mean))
 
 
 @pytest.mark.parametrize("parallel", [{}, {"x": []}, {"x": [""]}])

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from concord.base.errors import TokenizerError
-from concord.data.bpe import END_ID, END_TOKEN, MergeSession, load_tokenizer
+from concord.base.tokenizer_file import load_tokenizer
+from concord.data.bpe import END_ID, END_TOKEN, MergeSession
 from concord.data.bpe.alphabet import BYTE_LETTERS
 
 TEXTS = {

@@ -1,7 +1,6 @@
 """Tiny models as folders: one that can be continued, one that cannot."""
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     BertConfig,
     BertModel,
@@ -10,23 +9,22 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from tinymodels import byte_tokenizer
+
 BEGIN, END = "<s>", "</s>"
 
 
-def byte_tokenizer():
+def begin_and_end_tokenizer():
     """256 bytes, a begin token and another end token."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE({c: n for n, c in enumerate(alphabet)}, []))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([BEGIN, END])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=byte_tokenizer(BEGIN, END), bos_token=BEGIN, eos_token=END
+    )
 
 
 def save_gpt2(folder, rows=272):
     """A causal model whose embedding has more rows than its tokenizer has tokens."""
     torch.manual_seed(0)
-    tokenizer = byte_tokenizer()
+    tokenizer = begin_and_end_tokenizer()
     config = GPT2Config(
         vocab_size=rows,
         n_positions=64,
@@ -52,4 +50,4 @@ def save_bert(folder):
         max_position_embeddings=64,
     )
     BertModel(config).save_pretrained(folder)
-    byte_tokenizer().save_pretrained(folder)
+    begin_and_end_tokenizer().save_pretrained(folder)

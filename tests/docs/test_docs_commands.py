@@ -15,8 +15,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from typer.testing import CliRunner
 
 from concord.base.errors import CorpusUnreadable
+from concord.base.tokenizer_file import END_TOKEN
 from concord.cli.main import app, main
-from concord.model.tokenizer import END_TOKEN
 
 SHOWN = [
     (page.name, command, output)

@@ -7,30 +7,19 @@ import pytest
 import torch
 
 from concord.base.errors import ModelError
-from concord.model.build import ModelShape, build_model
+from concord.model.build import build_model
 from concord.model.tensors import read_tensors, roles, tensor_specs
-
-SHAPE = ModelShape(
-    hidden=32,
-    layers=2,
-    heads=2,
-    kv_heads=1,
-    head_dim=16,
-    intermediate=48,
-    context=32,
-    vocabulary_size=64,
-    end_id=0,
-)
+from tinymodels import TINY
 
 
 def test_a_seed_decides_every_weight_and_leaves_the_global_random_state_alone():
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    first = read_tensors(build_model(SHAPE, seed=7))
+    first = read_tensors(build_model(TINY, seed=7))
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    second = read_tensors(build_model(SHAPE, seed=7))
-    other = read_tensors(build_model(SHAPE, seed=8))
+    second = read_tensors(build_model(TINY, seed=7))
+    other = read_tensors(build_model(TINY, seed=8))
     assert all(np.array_equal(first[name], second[name]) for name in first)
     assert not np.array_equal(
         first["model.embed_tokens.weight"], other["model.embed_tokens.weight"]
@@ -38,14 +27,14 @@ def test_a_seed_decides_every_weight_and_leaves_the_global_random_state_alone():
 
 
 def test_tied_weights_appear_once_and_names_are_sorted():
-    names = [spec.name for spec in tensor_specs(build_model(SHAPE, seed=0))]
+    names = [spec.name for spec in tensor_specs(build_model(TINY, seed=0))]
     assert names == sorted(names)
     assert "model.embed_tokens.weight" in names
     assert "lm_head.weight" not in names
 
 
 def test_weights_are_float32_and_initialised_by_depth():
-    tensors = read_tensors(build_model(replace(SHAPE, hidden=128), seed=0))
+    tensors = read_tensors(build_model(replace(TINY, hidden=128), seed=0))
     assert all(array.dtype == np.float32 for array in tensors.values())
     inner = tensors["model.layers.0.mlp.up_proj.weight"].std()
     residual = tensors["model.layers.0.mlp.down_proj.weight"].std()
@@ -55,12 +44,12 @@ def test_weights_are_float32_and_initialised_by_depth():
 
 
 def test_queries_and_keys_are_normalised_per_head():
-    tensors = read_tensors(build_model(SHAPE, seed=0))
+    tensors = read_tensors(build_model(TINY, seed=0))
     assert tensors["model.layers.0.self_attn.q_norm.weight"].shape == (16,)
 
 
 def test_roles_tell_embedding_body_and_vector_apart():
-    found = roles(build_model(SHAPE, seed=0))
+    found = roles(build_model(TINY, seed=0))
     assert found["model.embed_tokens.weight"] == "embedding"
     assert found["model.layers.1.self_attn.q_proj.weight"] == "body"
     assert found["model.layers.1.input_layernorm.weight"] == "vector"
@@ -69,6 +58,6 @@ def test_roles_tell_embedding_body_and_vector_apart():
 
 def test_an_impossible_shape_is_refused():
     with pytest.raises(ModelError, match="outside a vocabulary"):
-        build_model(replace(SHAPE, end_id=64), seed=0)
+        build_model(replace(TINY, end_id=64), seed=0)
     with pytest.raises(ModelError, match="cannot share"):
-        build_model(replace(SHAPE, heads=3, kv_heads=2), seed=0)
+        build_model(replace(TINY, heads=3, kv_heads=2), seed=0)

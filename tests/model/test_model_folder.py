@@ -6,7 +6,6 @@ import resource
 
 import numpy as np
 import pytest
-import tokenizers
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -19,39 +18,23 @@ from transformers import (
 )
 
 from concord.base.errors import ModelError, StorageError
-from concord.model.build import ModelShape, build_model
 from concord.model.folder import load_folder, load_tokenizer, save_folder
 from concord.model.generate import continue_text
 from concord.model.tensors import read_tensors
+from tinymodels import byte_tokenizer, tiny_model
 
 END = "<|end|>"
 
 
 def byte_tokenizer_files():
-    """Byte-level BPE without merges: the end token, then 256 bytes."""
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {END: 0} | {symbol: number + 1 for number, symbol in enumerate(alphabet)}
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = tokenizers.decoders.ByteLevel()
-    tokenizer.add_special_tokens([END])
+    """The end token and 256 bytes, as files."""
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END}
+    tokenizer = byte_tokenizer(END)
     return {"tokenizer.json": tokenizer.to_str(), "tokenizer_config.json": json.dumps(settings)}
 
 
 def small_model(seed=3):
-    shape = ModelShape(
-        hidden=32,
-        layers=2,
-        heads=2,
-        kv_heads=1,
-        head_dim=16,
-        intermediate=48,
-        context=32,
-        vocabulary_size=257,
-        end_id=0,
-    )
-    return build_model(shape, seed=seed)
+    return tiny_model(seed, vocabulary_size=257)
 
 
 @pytest.fixture

@@ -6,24 +6,12 @@ import pytest
 from concord.base.digest import digest_file
 from concord.base.errors import ModelError
 from concord.base.tensors import TensorFile
-from concord.model.build import ModelShape, build_model
-from concord.model.tensors import load_tensors, parameter_count, read_tensors, role_of, save_tensors
-
-SHAPE = ModelShape(
-    hidden=32,
-    layers=1,
-    heads=2,
-    kv_heads=1,
-    head_dim=16,
-    intermediate=48,
-    context=32,
-    vocabulary_size=64,
-    end_id=0,
-)
+from concord.model.tensors import load_tensors, parameter_count, read_tensors, save_tensors
+from tinymodels import tiny_model
 
 
 def test_a_written_base_loads_into_another_network_exactly(tmp_path):
-    one, two = build_model(SHAPE, seed=1), build_model(SHAPE, seed=2)
+    one, two = tiny_model(seed=1), tiny_model(seed=2)
     digest = save_tensors(tmp_path / "base.st", one)
     load_tensors(two, TensorFile(tmp_path / "base.st"))
     assert digest == digest_file(tmp_path / "base.st")
@@ -31,7 +19,7 @@ def test_a_written_base_loads_into_another_network_exactly(tmp_path):
 
 
 def test_reading_gives_copies_that_training_does_not_change():
-    model = build_model(SHAPE, seed=1)
+    model = tiny_model(seed=1)
     arrays = read_tensors(model)
     before = arrays["model.norm.weight"].copy()
     model.model.norm.weight.data.add_(1)
@@ -39,7 +27,7 @@ def test_reading_gives_copies_that_training_does_not_change():
 
 
 def test_the_tied_head_follows_the_embedding():
-    model = build_model(SHAPE, seed=1)
+    model = tiny_model(seed=1)
     arrays = read_tensors(model)
     arrays["model.embed_tokens.weight"][:] = 0.5
     load_tensors(model, arrays)
@@ -48,7 +36,7 @@ def test_the_tied_head_follows_the_embedding():
 
 @pytest.mark.parametrize("fault", ["missing", "unknown", "shape"])
 def test_a_base_of_another_network_is_refused_and_nothing_changes(fault):
-    model = build_model(SHAPE, seed=1)
+    model = tiny_model(seed=1)
     before = read_tensors(model)
     arrays = {name: array + 1 for name, array in before.items()}
     if fault == "missing":
@@ -63,22 +51,6 @@ def test_a_base_of_another_network_is_refused_and_nothing_changes(fault):
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize(
-    ("name", "shape", "role"),
-    [
-        ("transformer.wte.weight", (64, 8), "embedding"),
-        ("lm_head.weight", (64, 8), "embedding"),
-        ("gpt_neox.embed_in.weight", (64, 8), "embedding"),
-        ("transformer.h.0.attn.c_attn.weight", (8, 24), "body"),
-        ("model.layers.0.mlp.output.dense.weight", (8, 24), "body"),
-        ("transformer.h.0.attn.c_attn.bias", (24,), "vector"),
-        ("model.layers.0.mlp.experts.gate_up_proj", (4, 8, 24), "vector"),
-    ],
-)
-def test_roles_of_other_families(name, shape, role):
-    assert role_of(name, shape) == role
-
-
 def test_parameters_are_counted_once():
-    model = build_model(SHAPE, seed=1)
+    model = tiny_model(seed=1)
     assert parameter_count(model) == sum(array.size for array in read_tensors(model).values())

@@ -6,12 +6,9 @@ import math
 from statistics import fmean
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from report_sample import bare_report, sample_evidence, sample_report, small_report
 
 from concord.federation.report import Arm, alone, build_report, sovereign
-from concord.federation.report.figures import gini
 
 
 def bits_per_byte(sums: dict) -> float:
@@ -105,19 +102,6 @@ def test_a_stranger_recomputes_premium_and_facts(value):
     assert figures["ordinary_tokenizer"]["max_over_min"] == pytest.approx(56_100 / 31_000)
     assert figures["facts"]["shared"] == {"own_share": 31 / 40, "others_share": 170 / 200}
     assert figures["facts"]["alone"] == {"own_share": 34 / 40, "others_share": 52 / 200}
-
-
-@given(st.lists(st.floats(min_value=0, max_value=1e6), min_size=1, max_size=20))
-def test_gini_equals_half_the_relative_mean_difference(values):
-    mean = fmean(values)
-    pairs = [abs(a - b) for a in values for b in values]
-    expected = fmean(pairs) / (2 * mean) if sum(values) else 0.0
-    assert gini(values) == pytest.approx(expected, abs=1e-9)
-
-
-def test_gini_of_one_owner_of_everything_nears_one_and_of_equals_is_zero():
-    assert gini([0] * 99 + [1]) == pytest.approx(0.99)
-    assert gini([7, 7, 7]) == 0
 
 
 @pytest.mark.parametrize(

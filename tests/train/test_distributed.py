@@ -25,6 +25,7 @@ def test_two_processes_give_the_result_of_one(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc-per-node", "2", str(SCRIPT), str(tmp_path)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
     done = subprocess.run(
         command, check=False, env=environment, capture_output=True, text=True, timeout=120
     )

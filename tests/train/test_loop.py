@@ -7,7 +7,7 @@ from trainlab import END, VOCABULARY, batches, tiny_model, trainer
 
 from concord.base.errors import DocumentError, TrainingDiverged
 from concord.charter.run import InnerSpec
-from concord.model.tensors import parameter_count, read_tensors
+from concord.model.tensors import load_tensors, parameter_count, read_tensors
 from concord.train.loop import LocalTrainer
 
 
@@ -165,3 +165,21 @@ def test_attention_is_the_models_own_again_afterwards():
     member = trainer()
     member.run(batches, first_step=0, count=1)
     assert member.model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_run_cut_in_two_ends_with_the_same_bits(optimizer):
+    options = {"optimizer": optimizer, "precision": "bf16"}
+    whole, first = trainer(**options), trainer(**options)
+    whole.run(batches, first_step=0, count=12)
+    first.run(batches, first_step=0, count=5)
+    second = trainer(tiny_model(seed=99), **options)
+    load_tensors(second.model, read_tensors(first.model))
+    second.optimizer.load_state(first.optimizer.read_state())
+    second.run(batches, first_step=5, count=7)
+    for one, two in (
+        (read_tensors(whole.model), read_tensors(second.model)),
+        (whole.optimizer.read_state(), second.optimizer.read_state()),
+    ):
+        assert one.keys() == two.keys()
+        assert all(np.array_equal(one[name], two[name]) for name in one)

@@ -3,26 +3,11 @@
 import numpy as np
 
 from concord.charter.run import InnerSpec
-from concord.model.build import ModelShape, build_model
 from concord.train.loop import LocalTrainer
+from tinymodels import TINY, tiny_model
 
-END = 0
-VOCABULARY = 64
-TINY = ModelShape(
-    hidden=32,
-    layers=2,
-    heads=2,
-    kv_heads=1,
-    head_dim=16,
-    intermediate=48,
-    context=32,
-    vocabulary_size=VOCABULARY,
-    end_id=END,
-)
-
-
-def tiny_model(seed=0):
-    return build_model(TINY, seed=seed)
+END = TINY.end_id
+VOCABULARY = TINY.vocabulary_size
 
 
 def batches(step, *, samples=4, width=33):

@@ -1,4 +1,4 @@
-"""Run by `torchrun` in two processes: train, cross a checkpoint, measure, and write what came out.
+"""Run by `torchrun` in two processes: train, hand the state over, measure, and write what came out.
 
 usage: two_processes.py FOLDER
 
@@ -14,8 +14,7 @@ from trainlab import END, TINY, batches
 
 from concord.charter.run import InnerSpec
 from concord.model.build import build_model
-from concord.model.tensors import save_tensors
-from concord.train.checkpoint import load_checkpoint, save_checkpoint
+from concord.model.tensors import load_tensors, read_tensors, save_tensors
 from concord.train.distributed import (
     broadcast_bytes,
     default_device,
@@ -41,10 +40,11 @@ def main(folder):
 
         first = trainer(0)
         stats = first.run(batches, first_step=0, count=3)
-        save_checkpoint(folder / "state", first, step=3)
+        weights, state = read_tensors(first.model), first.optimizer.read_state()
         told = broadcast_bytes(b"go on" if ranks.is_leader else None, device=device, ranks=ranks)
         second = trainer(1)
-        load_checkpoint(folder / "state", second)
+        load_tensors(second.model, weights)
+        second.optimizer.load_state(state)
         later = second.run(batches, first_step=3, count=3)
         sums = heldout_sums(
             second.model,

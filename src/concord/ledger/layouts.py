@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from concord.base.roles import weight_role
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec
 from concord.charter.run import RunDocument
 from concord.update.layout import COUNTS_NAME, SECOND_MOMENT, Entry, Layout, Role
 
 STATE_SEPARATOR = "/"
 COARSE = ("int4", "sparse", "sparse_down")
-EMBEDDING_OWNERS = frozenset({"embed_tokens", "lm_head", "wte", "wpe", "embed_in", "embed_out"})
 
 
 def is_state(name: str) -> bool:
@@ -70,7 +70,7 @@ def _entries(
     entries = []
     for spec in base:
         if not is_state(spec.name):
-            role = weight_role(spec)
+            role = Role(weight_role(spec.name, spec.shape))
             # A norm or bias is a few hundred numbers: coarse codes would save nothing.
             precise = role is Role.VECTOR and codec in COARSE
             entries.append(Entry(spec, role, "bf16" if precise else codec))
@@ -87,13 +87,5 @@ def state_codec(run: RunDocument, spec: TensorSpec) -> str:
     return codec
 
 
-def weight_role(spec: TensorSpec) -> Role:
-    """Token embeddings and heads, other matrices, and the rest."""
-    if len(spec.shape) != 2:
-        return Role.VECTOR
-    owner = spec.name.removesuffix(".weight").rpartition(".")[2]
-    return Role.EMBEDDING if owner in EMBEDDING_OWNERS else Role.BODY
-
-
 def _vocabulary_rows(base: Sequence[TensorSpec]) -> int:
-    return max(spec.shape[0] for spec in base if weight_role(spec) is Role.EMBEDDING)
+    return max(spec.shape[0] for spec in base if weight_role(spec.name, spec.shape) == "embedding")

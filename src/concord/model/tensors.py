@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,29 +16,14 @@ from torch import Tensor, nn
 
 from concord.base.digest import Digest
 from concord.base.errors import ModelError
+from concord.base.roles import WeightRole, weight_role
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
 from concord.model.sharding import copy_whole, gather
 
-Role = Literal["body", "embedding", "vector"]
-EMBEDDING_NAMES = frozenset({"embed_tokens", "wte", "wpe", "word_embeddings", "lm_head"})
-EMBEDDING_NAMES |= {"embed_in", "embed_out", "embed_positions", "tok_embeddings", "output"}
 
-
-def role_of(name: str, shape: tuple[int, ...]) -> Role:
-    """What a tensor is to optimisers and merge rules.
-
-    `embedding`: token or position embedding, untied head; `body`: every other matrix; `vector`: the
-    rest (norms, biases).
-    """
-    if len(shape) != 2:
-        return "vector"
-    owner = name.removesuffix(".weight").rpartition(".")[2]
-    return "embedding" if owner in EMBEDDING_NAMES else "body"
-
-
-def roles(model: nn.Module) -> dict[str, Role]:
+def roles(model: nn.Module) -> dict[str, WeightRole]:
     """Role of each tensor, sorted by name."""
-    return {spec.name: role_of(spec.name, spec.shape) for spec in tensor_specs(model)}
+    return {spec.name: weight_role(spec.name, spec.shape) for spec in tensor_specs(model)}
 
 
 def tensor_specs(model: nn.Module) -> list[TensorSpec]:

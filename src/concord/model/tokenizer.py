@@ -6,12 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import tokenizers
-
 from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import TokenizerError
-
-END_TOKEN = "<|end|>"  # noqa: S105 - not a secret
+from concord.base.tokenizer_file import END_TOKEN, load_tokenizer
 
 
 class Tokenizer:
@@ -27,7 +24,7 @@ class Tokenizer:
     """
 
     def __init__(self, text: str, *, end_token: str, begin_token: str | None = None) -> None:
-        self._tokenizer = _load(text)
+        self._tokenizer = load_tokenizer(text)
         self.end_id: int = self._known(end_token)
         self.start_id: int = self.end_id if begin_token is None else self._known(begin_token)
         self.digest: Digest = digest_bytes(text.encode())
@@ -57,7 +54,7 @@ class Tokenizer:
     @classmethod
     def any(cls, text: str) -> Tokenizer:
         """Any tokenizer, whatever ends its documents: its last token stands for the end."""
-        loaded = _load(text)
+        loaded = load_tokenizer(text)
         end = END_TOKEN if loaded.token_to_id(END_TOKEN) is not None else None
         return cls(text, end_token=end or loaded.id_to_token(loaded.get_vocab_size() - 1) or "")
 
@@ -98,18 +95,6 @@ def _named_token(files: Mapping[str, str], name: str) -> str | None:
         ) from error
     token = token.get("content") if isinstance(token, dict) else token
     return token if isinstance(token, str) and token else None
-
-
-def _load(text: str) -> tokenizers.Tokenizer:
-    try:
-        loaded = tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # tokenizers raises bare Exception
-        raise TokenizerError(
-            "tokenizer.json cannot be loaded", remedy="restore the file, or learn it again"
-        ) from error
-    # A document that happens to hold the text of a special token must not become that token.
-    loaded.encode_special_tokens = True
-    return loaded
 
 
 def read_tokenizer_json(path: Path) -> str:

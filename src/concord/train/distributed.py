@@ -1,9 +1,9 @@
 """One member on several devices: FSDP2, with the trainer of one device.
 
 Every process runs the same code on the same batches: it takes its rows of each batch and holds its
-slice of every weight and of the optimiser's state. Reading weights, state or a checkpoint gathers,
-so every process has to call it; the leader alone speaks with the coordinator and writes files. The
-result is that of one process, up to the order in which float32 sums are formed.
+slice of every weight and of the optimiser's state. Reading weights or state gathers, so every
+process has to call it; the leader alone speaks with the coordinator and writes files. The result is
+that of one process, up to the order in which float32 sums are formed.
 
 The processes are those of `torchrun` (`joined_ranks`), or those that a member starts on its own
 machine (`join_on_this_machine`). Under `torchrun`, on a machine whose host name leads nowhere, gloo

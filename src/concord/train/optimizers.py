@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from concord.base.errors import CheckpointError
+from concord.base.roles import WeightRole
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec
 from concord.charter.run import InnerSpec
-from concord.model.tensors import Role, copy_array, roles, to_array
+from concord.model.tensors import copy_array, roles, to_array
 from concord.train.muon import StackedMuon
 
 ADAM_EPSILON = 1e-8
@@ -107,7 +108,7 @@ class InnerOptimizer:
 
 
 def _groups(
-    parameters: dict[str, nn.Parameter], role: Mapping[str, Role], inner: InnerSpec
+    parameters: dict[str, nn.Parameter], role: Mapping[str, WeightRole], inner: InnerSpec
 ) -> dict[str, list[tuple[dict[str, nn.Parameter], float]]]:
     """Weight decay is for matrices: norms and biases would be pulled to zero by it."""
     chosen = {name: p for name, p in parameters.items() if p.requires_grad}

@@ -1,8 +1,8 @@
 """Byte-level BPE learned from the pair counts of many members, without anyone's text."""
 
-from concord.data.bpe.alphabet import END_ID, END_TOKEN
-from concord.data.bpe.fairness import Fairness, LanguageCost, gini, measure_fairness
-from concord.data.bpe.files import load_tokenizer
+from concord.base.tokenizer_file import END_TOKEN
+from concord.data.bpe.alphabet import END_ID
+from concord.data.bpe.fairness import Fairness, LanguageCost, measure_fairness
 from concord.data.bpe.member import CountingMember
 from concord.data.bpe.session import MergeSession, SessionReport
 
@@ -14,7 +14,5 @@ __all__ = [
     "LanguageCost",
     "MergeSession",
     "SessionReport",
-    "gini",
-    "load_tokenizer",
     "measure_fairness",
 ]

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 
-END_TOKEN = "<|end|>"  # noqa: S105 - a token of text, no secret
-"""Ends a document; beginning and end of sequence in one."""
 END_ID = 0
 FIRST_MERGE_ID = 257
 """Numbers below are the end token and the bytes."""

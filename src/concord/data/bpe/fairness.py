@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from concord.base.errors import TokenizerError
-from concord.data.bpe.files import load_tokenizer
+from concord.base.fairness import gini, premiums
+from concord.base.tokenizer_file import load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,6 @@ class Fairness:
     total_tokens: int
 
 
-def gini(values: Sequence[int]) -> float:
-    """Gini coefficient: sum of (2i - n - 1) v_i over n times the sum, v rising, i from 1."""
-    size = len(values)
-    weighted = sum((2 * rank - size - 1) * v for rank, v in enumerate(sorted(values), 1))
-    return weighted / (size * sum(values))
-
-
 def measure_fairness(tokenizer_json: str, parallel: Mapping[str, Sequence[str]]) -> Fairness:
     """Encode parallel sentences, one by one, and compare what languages pay.
 
@@ -61,14 +55,14 @@ def measure_fairness(tokenizer_json: str, parallel: Mapping[str, Sequence[str]])
             raise TokenizerError("no text in the parallel set", where=language)
     if not tokens:
         raise TokenizerError("no parallel set to measure on", remedy="give a parallel folder")
-    least = min(tokens.values())
+    premium = premiums(tokens)
     costs = {
         language: LanguageCost(
             tokens=count,
             utf8_bytes=sum(len(sentence.encode()) for sentence in parallel[language]),
-            premium=count / least,
+            premium=premium[language],
         )
         for language, count in tokens.items()
     }
-    values = list(tokens.values())
-    return Fairness(costs, max(values) / least, gini(values), sum(values))
+    counts = tokens.values()
+    return Fairness(costs, max(premium.values()), gini(counts), sum(counts))

@@ -3,18 +3,16 @@
 `tokenizer.json` has no normaliser: text is brought to NFC where it is read, and here every string
 comes back exactly as it went in. The end token is marked as special; `tokenizer_config.json` asks
 that text which merely looks like it be cut like any other, so that no document can end itself.
-With `tokenizers` alone, `load_tokenizer` does the same.
+With `tokenizers` alone, `concord.base.tokenizer_file` does the same.
 """
 
 from __future__ import annotations
 
 import json
 
-from tokenizers import Tokenizer
-
 from concord.base.canonical import canonical_json
-from concord.base.errors import TokenizerError
-from concord.data.bpe.alphabet import END_ID, END_TOKEN, as_letters
+from concord.base.tokenizer_file import END_TOKEN
+from concord.data.bpe.alphabet import END_ID, as_letters
 from concord.data.bpe.vocabulary import Vocabulary
 from concord.data.bpe.words import WORD_PATTERN
 
@@ -79,20 +77,3 @@ def tokenizer_config_json() -> str:
         "split_special_tokens": True,
     }
     return canonical_json(document).decode() + "\n"
-
-
-def load_tokenizer(text: str) -> Tokenizer:
-    """Load the content of a `tokenizer.json` for encoding documents.
-
-    Raises:
-        TokenizerError: it is no tokenizer.
-    """
-    try:
-        tokenizer = Tokenizer.from_str(text)
-    except Exception as error:
-        raise TokenizerError(
-            "not a tokenizer.json that `tokenizers` can load",
-            remedy="take the file from the run's folder anew",
-        ) from error
-    tokenizer.encode_special_tokens = True
-    return tokenizer

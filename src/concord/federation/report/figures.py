@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import Field
 
+from concord.base.fairness import gini, premiums
 from concord.charter.run import Document
 from concord.federation.messages import Count, Name
 from concord.federation.report.parts import (
@@ -170,20 +171,6 @@ def derive_figures(evidence: Evidence) -> Figures:
     )
 
 
-def gini(values: Iterable[float]) -> float:
-    """Gini coefficient of values >= 0: 0 when all are equal, towards 1 when one has all.
-
-    Source: mean absolute difference form, sum_i (2i - n - 1) x_i / (n sum x), x ascending.
-    """
-    ordered = sorted(values)
-    total = sum(ordered)
-    if not total:
-        return 0.0
-    count = len(ordered)
-    weighted = sum((2 * rank - count - 1) * value for rank, value in enumerate(ordered, start=1))
-    return weighted / (count * total)
-
-
 def mean_bits_per_byte(row: Mapping[str, Sums], members: Iterable[str]) -> float | None:
     """Plain mean of a model's bits per byte over the members' texts; None if one is missing."""
     return _mean_or_none(row[member].bits_per_byte if member in row else None for member in members)
@@ -301,10 +288,10 @@ def tokenizer_figures(counts: Mapping[str, ParallelCount]) -> TokenizerFigures |
     if not counts:
         return None
     tokens = {language: count.tokens for language, count in counts.items()}
-    fewest = min(tokens.values())
+    premium = premiums(tokens)
     return TokenizerFigures(
-        premium={language: count / fewest for language, count in tokens.items()},
-        max_over_min=max(tokens.values()) / fewest,
+        premium=premium,
+        max_over_min=max(premium.values()),
         gini=gini(tokens.values()),
         tokens=sum(tokens.values()),
     )

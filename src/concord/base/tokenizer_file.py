@@ -1,0 +1,29 @@
+"""Loading a `tokenizer.json`; the only module of this layer that needs the `train` extra."""
+
+from __future__ import annotations
+
+from tokenizers import Tokenizer
+
+from concord.base.errors import TokenizerError
+
+END_TOKEN = "<|end|>"  # noqa: S105 - a token of text, no secret
+"""Ends a document; beginning and end of sequence in one, in tokenizers that a run learned."""
+
+
+def load_tokenizer(text: str) -> Tokenizer:
+    """Load the content of a `tokenizer.json` for encoding documents.
+
+    A document that happens to hold the text of a special token is cut like any other text there:
+    it must not become that token.
+
+    Raises:
+        TokenizerError: it is no tokenizer.
+    """
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # tokenizers raises bare Exception
+        raise TokenizerError(
+            "tokenizer.json cannot be loaded", remedy="restore the file, or learn it again"
+        ) from error
+    tokenizer.encode_special_tokens = True
+    return tokenizer
