@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from math import log
 from pathlib import Path
 from statistics import fmean
@@ -77,6 +78,7 @@ def main() -> None:
         began_s = time.process_time()
         row = lab.measure(arm)
         row["cpu_s"] = round(time.process_time() - began_s, 1)
+        row["date"] = datetime.now(UTC).date().isoformat()
         results["rows"][arm.name] = row
         write_atomic(path, json.dumps(results, indent=1, ensure_ascii=False).encode() + b"\n")
         draw(results, path.with_suffix(".md"))

@@ -10,7 +10,6 @@ from typing import Any
 
 from ablation_variants import ARMS
 
-DATE = "2026-11-23"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 EMPTY = f"# What matters in a federation, and by how much\n\n{BEGIN}\n{END}\n"
 COMMAND = "OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/ablation.py --corpora <folder>"
@@ -29,6 +28,7 @@ def measured(results: Mapping[str, Any]) -> str:
     rows, setting = results["rows"], results["setting"]
     parameters = max(row["parameters"] for row in rows.values())
     sizes = setting["sizes"]
+    dates = " and ".join(sorted({row["date"] for row in rows.values()}))
     where = "2 cores, AMD EPYC, 24 GB, one thread (other work ran on the machine)"
     sizes = (
         f"{parameters:,} parameters, vocabulary 4,096 (parity mode), context"
@@ -38,7 +38,7 @@ def measured(results: Mapping[str, Any]) -> str:
     lines = [
         f"    {COMMAND}",
         "",
-        f"{DATE}, {where}. Seed {setting['seed']} unless a row says otherwise.",
+        f"{dates}, {where}. Seed {setting['seed']} unless a row says otherwise.",
         f"Members, one language each: {', '.join(setting['members'])}. {sizes}.",
         "",
         f"| {' | '.join(COLUMNS)} |",

@@ -12,8 +12,10 @@ import argparse
 import json
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from quality_page import ratio, render
 from rich.console import Console
 
 from concord.base.tensors import TensorFile
@@ -37,13 +39,13 @@ MEMBERS = {
 }
 GPU_MEMBERS = {**MEMBERS, "iceland": ("isl_Latn",), "ukraine": ("ukr_Cyrl",)}
 LN2 = math.log(2)
-DATE = "2026-11-23"
 
 
 @dataclass(frozen=True)
 class Preset:
     """Sizes of a benchmark."""
 
+    name: str
     members: dict[str, tuple[str, ...]]
     toml: str
 
@@ -101,7 +103,7 @@ quorum = "1"
 every_rounds = 50
 max_bytes = 200000
 """
-PRESETS = {"cpu": Preset(MEMBERS, CPU), "gpu": Preset(GPU_MEMBERS, GPU)}
+PRESETS = {"cpu": Preset("cpu", MEMBERS, CPU), "gpu": Preset("gpu", GPU_MEMBERS, GPU)}
 
 
 def run_toml(preset: Preset, seed: int) -> str:
@@ -141,6 +143,9 @@ def measure_seed(
     final = {m: e for m, e in folder.evaluations() if e.base == records[-1].base}
     return {
         "seed": seed,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        "preset": preset.name,
         "run": run.digest,
         "base": records[-1].base,
         "parameters": parameters,
@@ -158,81 +163,6 @@ def measure_seed(
 
 def bits(arm: ArmResult) -> dict[str, float]:
     return {member: sums.nats / LN2 / sums.bytes for member, sums in arm.sums.items()}
-
-
-def mean(values: dict[str, float]) -> float:
-    return sum(values.values()) / len(values)
-
-
-def render(rows: list[dict], preset: str) -> str:
-    """The page, from the rows alone."""
-    described = ", ".join(machine().values())
-    command = f"make bench-{'gpu' if preset == 'gpu' else 'quality'}"
-    lines = [
-        "# The shared model against the pooled one",
-        "",
-        f"Command `{command}` (`benchmarks/quality.py`, preset `{preset}`), date {DATE},",
-        f"machine: {described}.",
-        "",
-        "Text: members of the real corpora, trained on their training part and measured on their",
-        "held-out part. Mean bits per byte over all members' text, at equal total tokens, with the",
-        "same tokenizer, start, number of steps and rates in every arm.",
-        "",
-        "| seed | parameters | rounds × H | tokens | shared | pooled | shared ÷ pooled | B up |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    ratios = []
-    for row in rows:
-        shared, pooled = mean(row["shared"]), mean(row["arms"]["pooled"])
-        ratios.append(shared / pooled)
-        lines.append(
-            f"| {row['seed']} | {row['parameters']:,} | {row['rounds']} × {row['inner_steps']} |"
-            f" {row['tokens']:,} | {shared:.4f} | {pooled:.4f} | **{shared / pooled:.4f}** |"
-            f" {row['update_bytes_per_parameter']:.3f} |"
-        )
-    least, most = min(ratios), max(ratios)
-    summary = f"Mean ratio over {len(ratios)} seeds: **{sum(ratios) / len(ratios):.4f}**"
-    lines += [
-        "",
-        "`B up`: bytes up per parameter and round, everything that an update carries.",
-        "",
-        f"{summary} (least {least:.4f}, most {most:.4f}).",
-    ]
-    for row in rows:
-        if any(name.startswith("alone/") for name in row["arms"]):
-            lines += member_table(row)
-    return "\n".join(lines) + "\n"
-
-
-def member_table(row: dict) -> list[str]:
-    """Own text by member, and the worst member by name."""
-    arms = row["arms"]
-    lines = [
-        "",
-        f"## Seed {row['seed']}, member by member",
-        "",
-        "Bits per byte on the member's own held-out text; the last two columns on everyone's.",
-        "`build`: the sovereign build, the shared base continued at home for a tenth of the steps.",
-        "",
-        "| member | alone | shared | build | build ÷ alone | pooled | alone, world | ÷ pooled |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    worst = ("", 0.0)
-    for member in sorted(row["shared"]):
-        own = arms[f"alone/{member}"][member]
-        built = arms[f"sovereign/{member}"][member]
-        world = mean(arms[f"alone/{member}"])
-        worst = max(worst, (member, built / own), key=lambda pair: pair[1])
-        lines.append(
-            f"| {member} | {own:.4f} | {row['shared'][member]:.4f} | {built:.4f} |"
-            f" {built / own:.4f} | {arms['pooled'][member]:.4f} | {world:.4f} |"
-            f" {world / mean(arms['pooled']):.2f} |"
-        )
-    return [
-        *lines,
-        "",
-        f"Worst member after its sovereign build: {worst[0]}, {worst[1]:.4f} × alone.",
-    ]
 
 
 def main() -> None:
@@ -257,8 +187,8 @@ def main() -> None:
         rows.append(row)
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
-        (args.out / f"{name}.md").write_text(render(rows, args.preset))
-        print(f"seed {seed}: {mean(row['shared']) / mean(row['arms']['pooled']):.4f} x pooled")
+        (args.out / f"{name}.md").write_text(render(rows))
+        print(f"seed {seed}: {ratio(row):.4f} x pooled")
 
 
 if __name__ == "__main__":
