@@ -206,8 +206,8 @@ def test_a_members_text_that_cannot_be_used(capsys, federation, kind, code):
     path = damaged_text(federation, kind)
     said = concord(capsys, "run", federation.folder)
     names = "member.toml" if kind == "less than a batch" else path
-    assert_refused(said, status=7, code=code, names=names)
-    assert "error C603: member fiji" in said.err
+    assert_refused(said, status=3, code=code, names=names)
+    assert f"error {code}: member fiji" in said.err
     assert not federation.bases(), "no round was begun"
     assert not federation.half_written()
     assert not (federation.run_folder / "model").exists()
@@ -219,7 +219,7 @@ def test_a_corrected_text_is_taken_without_further_ado(capsys, federation):
     federation.write_run(rounds__count=1)
     good = federation.text("fiji").read_bytes()
     write_jsonl(federation.text("fiji"), [""])
-    assert concord(capsys, "run", federation.folder).status == 7
+    assert concord(capsys, "run", federation.folder).status == 3
     federation.text("fiji").write_bytes(good)
     said = concord(capsys, "run", federation.folder, "--json")
     assert said.status == 0, said.err

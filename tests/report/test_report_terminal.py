@@ -121,3 +121,18 @@ def test_rounds_are_told_as_ranges_and_the_most_absent_first():
         ("kenya", (37, 74, 111, 148)),
         ("greece", (61,)),
     ]
+
+
+def test_a_loss_that_rose_is_the_first_thing_said():
+    evidence = sample_evidence()
+    steady = printed(build_report(evidence))
+    assert "above its lowest" not in steady
+    rounds = tuple(
+        part.model_copy(update={"mean_loss": dict.fromkeys(part.participants, 6.5)})
+        if part.round > 120
+        else part
+        for part in evidence.rounds
+    )
+    risen = printed(build_report(evidence.model_copy(update={"rounds": rounds})))
+    assert risen.index("training loss above its lowest") < risen.index("shared against pooled")
+    assert "+4.4" in risen

@@ -198,7 +198,7 @@ class MessageRefused(FederationError):
 
 
 class MemberFailed(FederationError):
-    """A member reported an error of its own before training began."""
+    """A member reported an error before training began, other than of its text or disk."""
 
     code = "C603"
 

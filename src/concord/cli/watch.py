@@ -20,6 +20,7 @@ from rich.progress import (
 
 from concord.cli.plain import printable
 from concord.federation.comparison.outcome import ArmResult
+from concord.federation.divergence import LossCourse
 from concord.federation.messages import Evaluation
 from concord.federation.messages import Progress as MemberProgress
 from concord.federation.records import RoundRecord
@@ -55,6 +56,7 @@ class TerminalWatcher(Watcher):
         self._task: TaskID | None = None
         self._last_stage = ""
         self._speeds: list[float] = []
+        self._course = LossCourse()
         self._inner_steps = 1
         self._seen: dict[str, int] = {}
         self._told_s = 0.0
@@ -111,7 +113,18 @@ class TerminalWatcher(Watcher):
         loss = sum(losses) / len(losses) if losses else float("nan")
         note = f"{speed:,.0f} tokens/s · loss {loss:.2f}"
         self._update(completed=record.round, total=self._rounds, note=note)
+        self._watch_loss(record)
         self._now_and_then(f"round {record.round} of {self._rounds}: {note}")
+
+    def _watch_loss(self, record: RoundRecord) -> None:
+        """Say once, when it begins, that the loss has risen well above its lowest."""
+        before = self._course
+        self._course = before.after({m: c.mean_loss for m, c in record.contributions.items()})
+        if self._course.alarming and not before.alarming:
+            self._say(
+                f"round {record.round}: the loss is {self._course.rise_nats:.2f} nats above its"
+                " lowest; lower inner.lr and inner.matrix_lr, or lengthen inner.warmup_steps"
+            )
 
     def arm_done(self, result: ArmResult, done: int, total: int) -> None:
         """An arm of the comparison is measured."""

@@ -16,7 +16,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from concord.base.digest import Digest
-from concord.base.errors import MemberFailed, MessageRefused, StorageError
+from concord.base.errors import (
+    ConcordError,
+    DataError,
+    MemberFailed,
+    MessageRefused,
+    StorageError,
+)
 from concord.charter.run import RunDocument
 from concord.federation.engine.interface import Engine, Joined, Lost, Received
 from concord.federation.frames import Frame
@@ -135,8 +141,8 @@ class Assembly:
         """Handle one event; return it if it is not about seating.
 
         Raises:
-            MemberFailed, StorageError: a member cannot take part, or not write, and the assembly
-                is not patient.
+            MemberFailed, DataError, StorageError: a member cannot take part, and the assembly is
+                not patient.
         """
         event = self.engine.next_event(timeout_s)
         if event is None or event.member not in self.places:
@@ -189,8 +195,7 @@ class Assembly:
 
     def _failed(self, member: str, place: Place, message: Failed) -> Departure:
         if not self.patient:
-            kind = StorageError if message.code == StorageError.code else MemberFailed
-            raise kind(f"[{message.code}] {message.message}", where=f"member {member}")
+            raise member_error(member, message)
         place.phase, place.reason = Phase.GONE, f"[{message.code}] {message.message}"
         return Departure(member, place.reason)
 
@@ -210,6 +215,19 @@ class Assembly:
             member, TakeBase(round=base.round, digest=base.digest, included=included), payload
         )
         place.phase = Phase.SEATED
+
+
+def member_error(member: str, failed: Failed) -> ConcordError:
+    """What a member could not do, as an error of the run.
+
+    A fault of its text or its disk keeps the member's own code: that is what has to be mended.
+    """
+    own: list[type[ConcordError]] = [StorageError, DataError, *DataError.__subclasses__()]
+    kinds = {kind.code: kind for kind in own}
+    where = f"member {member}"
+    if failed.code in kinds:
+        return kinds[failed.code](failed.message, where=where)
+    return MemberFailed(f"[{failed.code}] {failed.message}", where=where)
 
 
 def agreed_first_base(places: dict[str, Place]) -> Digest | None:

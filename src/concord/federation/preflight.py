@@ -11,6 +11,7 @@ from concord.base.canonical import parse_json
 from concord.base.errors import CheckpointError, ConcordError, DocumentError, ModelError
 from concord.charter.run import RunDocument
 from concord.data.sources import find_sources
+from concord.federation.disk import check_disk, planned_parameters
 from concord.federation.facts import member_facts
 from concord.federation.folders import FederationFolder
 from concord.federation.merging import RunState
@@ -52,9 +53,11 @@ def check_start(folder: RunFolder, run: RunDocument, *, resume: bool) -> None:
     Raises:
         DocumentError: there are committed rounds and `resume` is False, or the document changed.
         CheckpointError: records, the current base or the outer state were altered.
+        StorageError: what is left of the run cannot fit on the disk.
     """
     if not folder.started():
         _check_whole(folder)
+        _check_disk(folder, run, committed=0)
         return
     chain = folder.records()
     if chain[0][1].run != run.digest:
@@ -72,6 +75,7 @@ def check_start(folder: RunFolder, run: RunDocument, *, resume: bool) -> None:
     RunState.resume(run, folder)
     if chain[0][1].tokenizer is not None:
         folder.objects.verified_path(chain[0][1].tokenizer)
+    _check_disk(folder, run, committed=len(chain) - 1)
 
 
 def parallel_set(federation: FederationFolder, run: RunDocument) -> ParallelSet | None:
@@ -91,6 +95,15 @@ def parallel_set(federation: FederationFolder, run: RunDocument) -> ParallelSet 
             remedy="name them, or set tokenizer.mode to 'ordinary'",
         )
     return None
+
+
+def _check_disk(folder: RunFolder, run: RunDocument, *, committed: int) -> None:
+    check_disk(
+        folder.federation,
+        run,
+        parameters=planned_parameters(run, folder.federation),
+        rounds_left=max(0, run.rounds.count - committed),
+    )
 
 
 def _check_cap(federation: FederationFolder, run: RunDocument) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from concord.federation.divergence import ALARM_NATS, LossCourse
 from concord.federation.report import RunReport
 from concord.federation.report.figures import Worst
 from concord.federation.report.parts import ALONE, POOLED, SHARED
@@ -42,6 +43,7 @@ def lead(report: RunReport) -> str:
 def headlines(report: RunReport) -> list[Headline]:
     """The headline figures that the report's sums allow, most important first."""
     found = (
+        _unstable(report),
         _against_pooled(report),
         _world(report),
         _shared_only(report),
@@ -52,6 +54,21 @@ def headlines(report: RunReport) -> list[Headline]:
         _tokenizer(report),
     )
     return [headline for headline in found if headline is not None]
+
+
+def _unstable(report: RunReport) -> Headline | None:
+    course, worst = LossCourse(), (0.0, 0)
+    for part in report.evidence.rounds:
+        course = course.after(part.mean_loss)
+        worst = max(worst, (course.rise_nats, part.round))
+    if worst[0] <= ALARM_NATS:
+        return None
+    return Headline(
+        figure=f"+{worst[0]:.2f} nats",
+        name="training loss above its lowest",
+        means=f"Around round {worst[1]} the members' training losses had risen instead of fallen.",
+        limits="Inner rates that are too high do this; lower ones may give a better model.",
+    )
 
 
 def _against_pooled(report: RunReport) -> Headline | None:
