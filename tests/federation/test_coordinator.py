@@ -215,3 +215,22 @@ def test_only_the_needed_objects_are_kept(federation):
     assert len(kept) <= 5
     first = RunFolder(federation.root, "test").objects.path(records[0].base)
     assert TensorFile(first)["layer.weight"].min() == 1.0
+
+
+def test_a_round_in_which_the_owner_cap_cannot_hold_is_called_again(federation):
+    class Noted(Watcher):
+        reasons = ()
+
+        def abandoned(self, round_, reason):
+            self.reasons += ((round_, reason),)
+
+    federation.script("fiji", die=2)
+    value = document(quorum="1/2").model_dump(mode="json")
+    run = parse_run({**value, "update": {"owner_cap": "1/4"}})
+    watcher = Noted()
+    records = federation.run(run, watcher=watcher)
+    assert len(records) == ROUNDS + 1
+    assert all(set(record.contributions) == set(MEMBERS) for record in records[1:])
+    assert watcher.reasons[0][0] == 2
+    assert "cannot be merged" in watcher.reasons[0][1]
+    assert "3 owner(s) with at most 1/4 each" in watcher.reasons[0][1]

@@ -1,5 +1,6 @@
 """The round's state machine: what closes a round, what never does."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import given
@@ -117,3 +118,16 @@ def test_every_member_is_accounted_for(events):
 def test_a_quorum_is_at_least_its_share_and_at_most_all(members, share):
     rule = ClosingRule(quorum=share, grace_share=0, min_grace_s=0, stall_s=1)
     assert share * members <= rule.needed(members) <= members
+
+
+def test_a_quorum_that_cannot_be_merged_waits_for_others_and_is_then_abandoned():
+    rule = replace(RULE, fault=lambda members: "" if "m5" in members else "one owner has too much")
+    three = [(m, Standing.ACCEPTED, 1.0) for m in MEMBERS[:3]]
+    waiting = decide(replay(three), rule, now_s=50.0)
+    assert waiting.action is Action.WAIT
+    assert "one owner has too much" in waiting.reason
+    mended = replay([*three, ("m5", Standing.ACCEPTED, 60.0)])
+    assert decide(mended, rule, now_s=60.0).action is Action.CLOSE
+    hopeless = replay([*three, *((m, Standing.LOST, 60.0) for m in MEMBERS[3:])])
+    assert decide(hopeless, rule, now_s=60.0).action is Action.ABANDON
+    assert decide(replay(three), rule, now_s=100.0).action is Action.ABANDON

@@ -47,9 +47,11 @@ from concord.federation.rounds import (
     call_round,
     close_round,
     decide,
+    no_fault,
     record_standing,
 )
 from concord.federation.watcher import Watcher
+from concord.ledger.arithmetic import weights_fault
 
 TICK_S = 0.5
 MAX_ATTEMPTS = 20
@@ -92,6 +94,7 @@ class Coordinator:
             grace_share=run.rounds.grace_share,
             min_grace_s=run.rounds.min_grace_s,
             stall_s=run.rounds.stall_s,
+            fault=lambda members: weights_fault(run, members),
         )
 
     def run(self) -> None:
@@ -329,6 +332,7 @@ class Coordinator:
             self._engine.send(member, Evaluate(round=base.round, base=base.digest))
         rule = replace(
             self._rule,
+            fault=no_fault,
             grace_share=self._rule.grace_share * EVALUATION_PATIENCE,
             min_grace_s=self._rule.min_grace_s * EVALUATION_PATIENCE,
         )

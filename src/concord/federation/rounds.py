@@ -14,6 +14,7 @@ taken as a share of the time the round has needed so far.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
@@ -75,6 +76,11 @@ class RoundState:
         }
 
 
+def no_fault(_: Collection[str]) -> str:
+    """Any members' updates may be taken together."""
+    return ""
+
+
 @dataclass(frozen=True)
 class ClosingRule:
     """When a round may close, from the run document."""
@@ -83,6 +89,9 @@ class ClosingRule:
     grace_share: float
     min_grace_s: float
     stall_s: float
+    fault: Callable[[Collection[str]], str] = no_fault
+    """Why the updates of these members cannot be merged (a cap per owner that too few owners are
+    left to hold); empty if they can."""
 
     def needed(self, members: int) -> int:
         """Accepted updates that make a quorum of `members`: ⌈quorum · members⌉, at least one."""
@@ -143,11 +152,16 @@ def decide(state: RoundState, rule: ClosingRule, *, now_s: float) -> Decision:
     2. Quorum reached: close once the grace after the quorum's last update is over.
     3. Quorum out of reach: abandon.
     4. Nothing decisive for `stall_s`: abandon.
+
+    A quorum whose updates cannot be merged is none: others may still come and mend that.
     """
     accepted, still_open = len(state.accepted), len(state.open)
     needed = rule.needed(len(state.members))
     count = f"{accepted} of {len(state.members)} updates, quorum {needed}"
-    if accepted >= needed:
+    fault = rule.fault(state.accepted) if accepted >= needed else ""
+    if fault:
+        count = f"{count}; {fault}"
+    if accepted >= needed and not fault:
         if not still_open:
             return Decision(Action.CLOSE, f"everyone answered ({count})")
         quorum_s = state.accepted_s[needed - 1]
@@ -156,8 +170,9 @@ def decide(state: RoundState, rule: ClosingRule, *, now_s: float) -> Decision:
         if now_s >= closes_s:
             return Decision(Action.CLOSE, f"grace of {grace_s:.1f} s is over ({count})")
         return Decision(Action.WAIT, f"quorum reached, grace runs ({count})", closes_s)
-    if accepted + still_open < needed:
-        return Decision(Action.ABANDON, f"a quorum is out of reach ({count})")
+    if accepted + still_open < needed or (fault and not still_open):
+        why = "what came cannot be merged" if fault else "a quorum is out of reach"
+        return Decision(Action.ABANDON, f"{why} ({count})")
     stalls_s = state.called_s + rule.stall_s
     if now_s >= stalls_s:
         return Decision(Action.ABANDON, f"no quorum within {rule.stall_s:.0f} s ({count})")

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from concord.base.digest import Digest
-from concord.base.errors import RefusalReason, UpdateRefused
+from concord.base.errors import DocumentError, RefusalReason, UpdateRefused
 from concord.base.tensors import TensorFile
 from concord.charter.run import RunDocument
 from concord.charter.schedule import first_step, inner_steps, outer_rate, rate_factor, total_steps
@@ -146,6 +146,15 @@ def round_weights(run: RunDocument, members: Collection[str]) -> dict[str, Fract
         owners={member.id: member.owner for member in run.roster},
         cap=run.update.owner_cap,
     )
+
+
+def weights_fault(run: RunDocument, members: Collection[str]) -> str:
+    """Why the updates of these members cannot be weighed; empty if they can."""
+    try:
+        round_weights(run, members)
+    except DocumentError as error:
+        return error.message
+    return ""
 
 
 def merge_round(
