@@ -14,10 +14,11 @@ from concord.base.errors import StorageError
 
 
 @contextmanager
-def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, *, mode: int = 0o644, sync_name: bool = True) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`; on success sync it and move it into place.
 
-    After a crash at any instant `path` holds either its old bytes or all of the new ones.
+    After a crash at any instant `path` holds either its old bytes or all of the new ones. Without
+    `sync_name` the caller owes a `sync_folder` before it relies on the new ones.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
@@ -31,16 +32,17 @@ def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(temporary, path)
-            sync_folder(path.parent)
+            if sync_name:
+                sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write `data` to `path`, whole or not at all."""
-    with atomic_file(path, mode=mode) as stream:
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, sync_name: bool = True) -> None:
+    """Write `data` to `path`, whole or not at all; see `atomic_file`."""
+    with atomic_file(path, mode=mode, sync_name=sync_name) as stream:
         stream.write(data)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
-from concord.base.errors import LogCorrupt
+from concord.base.errors import LogCorrupt, LogError
 
 HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
@@ -93,10 +93,10 @@ def inclusion_path(subtree: Subtree, index: int, size: int) -> list[bytes]:
     """Hashes that lead from leaf `index` to the root of the first `size` leaves, lowest first.
 
     Raises:
-        LogCorrupt: there is no such leaf in a tree of that size.
+        LogError: there is no such leaf in a tree of that size.
     """
     if not 0 <= index < size:
-        raise LogCorrupt(f"there is no entry {index} in a tree of {size}")
+        raise LogError(f"there is no entry {index} in a tree of {size}")
     path: list[bytes] = []
     begin, end = 0, size
     while end - begin > 1:
@@ -116,10 +116,10 @@ def consistency_path(subtree: Subtree, old_size: int, new_size: int) -> list[byt
     Empty if there is nothing to show: `old_size` is 0 or equals `new_size`.
 
     Raises:
-        LogCorrupt: `old_size` is larger than `new_size`.
+        LogError: `old_size` is larger than `new_size`.
     """
     if not 0 <= old_size <= new_size:
-        raise LogCorrupt(f"a tree of {old_size} cannot grow into one of {new_size}")
+        raise LogError(f"a tree of {old_size} cannot grow into one of {new_size}")
     path: list[bytes] = []
     begin, end = 0, new_size
     while old_size not in (0, end):
