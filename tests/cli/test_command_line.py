@@ -351,5 +351,5 @@ def test_what_a_model_says_cannot_steer_the_terminal(capsys, tmp_path):
         capsys, "chat", tmp_path, "a\x1b", "--temperature", 2, "--max-new-tokens", 400, "--top-k", 0
     )
     assert said.status == 0, said.err
-    assert len(said.out) > 50
+    assert len(said.out) > 20
     assert not set(said.out) & {ANSI, "\x07", "\x08", "\r", "\x9b"}
