@@ -68,14 +68,14 @@ def keys(draw, measures=MEASURES):
 @st.composite
 def rules(draw, measures=MEASURES, max_keys=3):
     made = draw(st.lists(keys(measures), min_size=1, max_size=max_keys))
-    weighted = any(key.by != "one" for key in made)
+    mixed = len({key.by == "one" for key in made}) == 2
     return Rule(
         all=tuple(made),
         quorum=draw(st.one_of(st.just(Fraction(0)), shares_of(6))),
         of=draw(st.sampled_from(["all", "cast"])),
         abstain=draw(st.sampled_from(["against", "for", "none"])),
         excludes=draw(st.sampled_from(["nobody", "subject"])),
-        blocking=draw(st.none() | st.integers(1, 5)) if weighted else None,
+        blocking=draw(st.none() | st.integers(1, 5)) if mixed else None,
         veto=draw(st.none() | st.integers(1, 5)),
     )
 

@@ -151,6 +151,7 @@ def test_a_name_that_is_none_is_refused():
         ({"all": [{"by": "one", "min": "1/2", "cap": "1/99999"}]}, "denominator"),
         ({"all": [{"by": "one", "min": "1/2"}], "quorum": "3/2"}, "quorum"),
         ({"all": [{"by": "one", "min": "1/2"}], "blocking": 2}, "weighted key"),
+        ({"all": [{"by": "speakers", "min": "1/2"}], "blocking": 2}, "key by 'one'"),
         ({"all": [{"by": "one", "min": "1/2"}], "delay": "1.5h"}, "delay"),
         ({"all": [{"by": "one", "min": "1/2"}], "delay": True}, "delay"),
         ({"all": [{"by": "one", "min": "1/2"}], "until": "soon"}, "until"),

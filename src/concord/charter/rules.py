@@ -112,8 +112,8 @@ class Rule(Document):
     def _checked(self) -> Self:
         if not 0 <= self.quorum <= 1:
             raise ValueError("quorum must lie between 0 and 1")
-        if self.blocking is not None and all(key.by == "one" for key in self.all):
-            raise ValueError("blocking needs a weighted key that it can limit")
+        if self.blocking is not None and len({key.by == "one" for key in self.all}) < 2:
+            raise ValueError("blocking needs a weighted key to limit, and a key by 'one' beside it")
         return self
 
     def expired(self, now_s: float) -> bool:
