@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, Self
 
@@ -18,6 +19,7 @@ MAX_DURATION_S = 100 * 365 * 86_400
 _DURATION = re.compile(r"([0-9]{1,10}) ?([smhdw])")
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_LOG10 = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,2})?")
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ud800-\udfff\ufeff]"
 )
@@ -45,6 +47,13 @@ def _day(value: object) -> date:
     return date.fromisoformat(value)
 
 
+def _log10(value: object) -> Decimal:
+    text = str(value) if isinstance(value, str | Decimal) else ""
+    if not _LOG10.fullmatch(text):
+        raise ValueError("write a decimal logarithm as text, such as '23.0' or '25.45'")
+    return Decimal(text)
+
+
 def plain_text(value: str) -> str:
     """Return `value` if it reads as it is written.
 
@@ -61,6 +70,10 @@ Duration = Annotated[int, BeforeValidator(_seconds)]
 Day = Annotated[date, BeforeValidator(_day), PlainSerializer(date.isoformat)]
 """A day of the calendar; it begins at 00:00 UTC."""
 Text = Annotated[str, Field(min_length=1, max_length=4_000), AfterValidator(plain_text)]
+
+
+Flops = Annotated[Decimal, BeforeValidator(_log10), PlainSerializer(str)]
+"""Decimal logarithm of an amount of FLOP, as text with at most two places."""
 
 
 def day_begins_s(day: date) -> float:

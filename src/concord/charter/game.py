@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import accumulate
 from math import gcd, lcm
 
 import numpy as np
@@ -24,7 +25,7 @@ from concord.charter.rules import Elector, Key, Rule
 from concord.charter.weighing import shares
 
 MASKS_UP_TO = 20
-MAX_POLYNOMIAL_BYTES = 64 << 20
+MAX_POLYNOMIAL_BYTES = 16 << 20
 """Of one generating function; above, coalitions are not counted. Some 40 voters by square roots."""
 
 
@@ -211,15 +212,30 @@ def refuse_above_masks(game: Game) -> None:
 def swing(game: Game, player: int) -> tuple[int, ...] | None:
     """A coalition that loses and wins once `player` joins, if one is found quickly.
 
-    Tries the heaviest and the lightest others, of every number. None proves nothing.
+    Tries the heaviest and the lightest others, of every number. None proves nothing, but where no
+    clause weighs: there all players are alike.
     """
     others = [i for i in range(len(game.players)) if i != player]
     for weights in {clause.weights for clause in game.clauses} or {game.weights}:
         ordered = sorted(others, key=lambda i: weights[i])
         for chain in (ordered[::-1], ordered):
-            size = bisect_left(
-                range(len(chain) + 1), True, key=lambda s: game.wins((*chain[:s], player))
-            )
-            if not game.wins(chain[:size]):
+            size = _swing_size(game, player, chain)
+            if size is not None:
                 return tuple(chain[:size])
     return None
+
+
+def _swing_size(game: Game, player: int, chain: Sequence[int]) -> int | None:
+    """How many of a chain lose, and win once `player` joins: winning grows along a chain."""
+    sums = [list(accumulate((c.weights[i] for i in chain), initial=0)) for c in game.clauses]
+
+    def wins(size: int, joined: int) -> bool:
+        heads = size + joined
+        return heads >= game.heads and all(
+            heads >= clause.waived_from
+            or total[size] + joined * clause.weights[player] >= clause.need
+            for clause, total in zip(game.clauses, sums, strict=True)
+        )
+
+    size = bisect_left(range(len(chain)), True, key=lambda number: wins(number, 1))
+    return None if wins(size, 0) or not wins(size, 1) else size

@@ -94,19 +94,21 @@ def _voters(rule: Rule, electors: Sequence[Elector], subject: str | None) -> tup
 
 def _weaknesses(rule: Rule, game: Game) -> Weaknesses:
     everyone = range(len(game.players))
-    quorum = rule.quorum_of(len(game.players))
+    by_absence = rule.quorum_of(len(game.players)) >= len(game.players)
     return Weaknesses(
         passes_alone=tuple(game.players[i] for i in everyone if game.wins((i,))),
         blocks_alone=tuple(
             game.players[i]
             for i in everyone
-            if quorum > len(game.players) - 1 or not game.wins([j for j in everyone if j != i])
+            if by_absence or not game.wins([j for j in everyone if j != i])
         ),
         powerless=_powerless(game),
     )
 
 
 def _powerless(game: Game) -> tuple[str, ...]:
+    if not game.clauses:
+        return () if swing(game, 0) is not None else game.players
     suspects = [i for i in range(len(game.players)) if swing(game, i) is None]
     if suspects:
         swings = count(game).swings

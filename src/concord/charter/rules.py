@@ -19,7 +19,8 @@ from concord.charter.fields import Day, Duration, Threshold, day_begins_s
 from concord.charter.run import Document, ExactFraction, Positive
 
 Measure = Literal["one", "speakers", "population", "sqrt:speakers", "sqrt:population"]
-MAX_ELECTORS = 1_000
+MAX_ELECTORS = 250
+"""More than there are states."""
 MAX_COUNT = 10**10
 """Speakers or population of one elector; more than live on Earth."""
 MAX_CAP_DENOMINATOR = 10_000
@@ -131,7 +132,7 @@ def electorate(
     """Those who may vote on a proposal, sorted by id.
 
     Raises:
-        CharterError: an elector is named twice, or there are more than 1,000.
+        CharterError: an elector is named twice, or there are more than 250.
     """
     if len(electors) > MAX_ELECTORS:
         raise CharterError(f"{len(electors):,} electors are over the limit of {MAX_ELECTORS:,}")
