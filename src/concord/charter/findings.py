@@ -110,7 +110,7 @@ def _merged(name: str, found: dict[str, list[str]]) -> Iterator[str]:
     """One sentence for all cases in which it holds."""
     for sentence, words in found.items():
         shown = "" if "" in words else f", {words[0]}"
-        more = f", and in {len(words) - 1} more cases" if shown and len(words) > 1 else ""
+        more = f", and in {len(words) - 1} other case(s)" if shown and len(words) > 1 else ""
         yield f"rule {name}: {sentence}{shown}{more}"
 
 
