@@ -209,12 +209,26 @@ def test_an_altered_record_breaks_the_chain(federation):
         RunFolder(federation.root, "test").records()
 
 
-def test_only_the_needed_objects_are_kept(federation):
-    records = federation.run()
+def test_what_a_verifier_needs_is_kept_and_little_else(federation):
+    federation.script("fiji", send_nan=1)
+    run = document()
+    records = federation.run(run)
+    folder = RunFolder(federation.root, "test")
+    updates = [c.update for record in records for c in record.contributions.values()]
+    needed = {run.digest, records[0].base, *updates, *(digest for digest, _ in folder.records())}
+    assert len(needed) == 1 + 1 + 4 * ROUNDS - 1 + ROUNDS + 1
+    for digest in needed:
+        assert folder.objects.get(digest)
     kept = [p for p in (federation.root / "objects").rglob("*") if p.is_file()]
-    assert len(kept) <= 5
-    first = RunFolder(federation.root, "test").objects.path(records[0].base)
-    assert TensorFile(first)["layer.weight"].min() == 1.0
+    assert len(kept) == len(needed) + 3, "the last two bases and the last step"
+    assert TensorFile(folder.objects.path(records[0].base))["layer.weight"].min() == 1.0
+
+
+def test_kept_updates_can_be_read_by_whoever_serves_them(federation):
+    records = federation.run()
+    objects = RunFolder(federation.root, "test").objects
+    kept = [objects.path(c.update) for record in records for c in record.contributions.values()]
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o644}
 
 
 def test_a_round_in_which_the_owner_cap_cannot_hold_is_called_again(federation):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from concord.base.digest import Digest, check_digest, digest_bytes, digest_file
 from concord.base.errors import CheckpointError
-from concord.base.files import storage_errors, sync_folder, write_atomic
+from concord.base.files import storage_errors, sync_file, sync_folder, write_atomic
 
 
 class ObjectStore:
@@ -40,6 +40,9 @@ class ObjectStore:
         """Move the finished file at `path`, whose digest the caller knows, into the store."""
         target = self._prepared(digest)
         with storage_errors(target):
+            # What came over a connection was neither synced nor readable by others until now.
+            sync_file(path)
+            path.chmod(0o644)
             os.replace(path, target)
             sync_folder(target.parent)
         return target

@@ -23,7 +23,8 @@ from pydantic import (
     model_validator,
 )
 
-from concord.base.digest import Digest, digest_json
+from concord.base.canonical import canonical_json
+from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import DocumentError
 from concord.base.identifiers import check_identifier
 
@@ -271,7 +272,12 @@ class RunDocument(Document):
 
     @property
     def digest(self) -> Digest:
-        return digest_json(self.model_dump(mode="json"))
+        return digest_bytes(self.canonical)
+
+    @property
+    def canonical(self) -> bytes:
+        """Canonical JSON, every default written out: the bytes whose digest addresses the run."""
+        return canonical_json(self.model_dump(mode="json"))
 
     @property
     def member_ids(self) -> tuple[str, ...]:

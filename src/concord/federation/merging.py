@@ -2,7 +2,8 @@
 
 `RunState` is what the committed rounds add up to; `OpenMerge` is one round that has not happened
 yet. Everything is written to the objects first and to the record last, so a crash leaves either
-the round before or the round after. Bases older than the last two are dropped; the first stays.
+the round before or the round after. Accepted updates stay, so that a verifier can go the same way
+again; refused ones are dropped, and so are bases older than the last two, but for the first.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class RunState:
         if digest_file(base) != digest:
             raise CheckpointError("the first base does not match the digest that members agreed on")
         TensorFile(base)
+        folder.objects.put(run.canonical)
         folder.objects.adopt(base, digest)
         folder.commit(
             RoundRecord(run=run.digest, round=0, previous=None, base=digest, tokenizer=tokenizer)
@@ -204,9 +206,10 @@ class OpenMerge:
             bytes_down=dict(bytes_down),
             seconds=now_s - self.started_s,
         )
-        record = self.state.advance(record)
-        self.discard()
-        return record
+        for taken in self._taken.values():
+            self.state.folder.objects.adopt(taken.path, taken.header.payload_digest)
+        self._taken.clear()
+        return self.state.advance(record)
 
     def _merge(self, weights: Mapping[str, Fraction]) -> CombinedRound:
         folder = self.state.folder

@@ -3,7 +3,9 @@
     runs/<name>.toml              the run document
     runs/<name>/records/000000.json   the seeded base; 000001.json … one per committed round
     runs/<name>/evaluations.jsonl     sums that members measured
-    objects/sha256/…                  bases, outer states, outer steps, tokenizer, updates
+    objects/sha256/…                  what a verifier needs and stays: run document, first base,
+                                      records, accepted updates, tokenizer; and for a while:
+                                      the last bases, outer state and step
 
 A round is committed when its record is in place, and not before: everything a record points to is
 written first. What a crash leaves behind is either unreferenced or complete.
@@ -86,8 +88,9 @@ class RunFolder:
         return (self._records / "000000.json").exists()
 
     def commit(self, record: RoundRecord) -> Digest:
-        """Write a record. This is the instant at which its round has happened."""
+        """Write a record, and among the objects too. Then its round has happened."""
         data = canonical_json(record.model_dump(mode="json"))
+        self.objects.put(data)
         write_atomic(self._records / f"{record.round:06d}.json", data)
         return digest_bytes(data)
 
