@@ -84,3 +84,14 @@ def test_an_altered_header_is_refused(tmp_path_factory, position, bit):
 def test_a_missing_file_is_a_checkpoint_error(tmp_path):
     with pytest.raises(CheckpointError):
         TensorFile(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("shape", ["[-2,-2]", "[1.5]", "[true]", '["4"]', "4", "[[4]]", "null"])
+def test_a_shape_that_is_none_is_refused(tmp_path, shape):
+    size = 6 if shape == "[1.5]" else 16
+    text = f'{{"w":{{"data_offsets":[0,{size}],"dtype":"F32","shape":{shape}}}}}'.encode()
+    text += b" " * (-len(text) % 8)
+    path = tmp_path / "t"
+    path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(size))
+    with pytest.raises(CheckpointError, match="no readable header"):
+        TensorFile(path)

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from concord.base.clock import SystemClock
+from concord.base.digest import digest_file
 from concord.base.errors import CheckpointError, CorpusEmpty, QuorumLost
 from concord.base.tensors import TensorFile
 from concord.charter.run import parse_run
@@ -15,6 +16,7 @@ from concord.federation.coordinator import Coordinator
 from concord.federation.engine.local import LocalEngine
 from concord.federation.records import RunFolder
 from concord.federation.watcher import Watcher
+from concord.ledger.replay import Replayer, read_run
 from concord.testing.scripted_member import main as scripted_main
 
 pytestmark = pytest.mark.processes
@@ -222,6 +224,24 @@ def test_what_a_verifier_needs_is_kept_and_little_else(federation):
     kept = [p for p in (federation.root / "objects").rglob("*") if p.is_file()]
     assert len(kept) == len(needed) + 3, "the last two bases and the last step"
     assert TensorFile(folder.objects.path(records[0].base))["layer.weight"].min() == 1.0
+
+
+def test_a_stranger_computes_every_base_again_from_the_objects(federation, tmp_path):
+    federation.script("fiji", send_nan=1, refuse=3)
+    run = document()
+    records = federation.run(run)
+    objects = RunFolder(federation.root, "test").objects
+    replayer = Replayer(read_run(objects, run.digest), objects, tmp_path)
+    replayer.start(records[0].base)
+    for record in records[1:]:
+        replayer.round(
+            {member: c.update for member, c in record.contributions.items()},
+            {member: c.weight for member, c in record.contributions.items()},
+            base=record.base,
+            step=record.step,
+            outer_state=record.outer_state,
+        )
+    assert digest_file(replayer.base) == records[-1].base
 
 
 def test_kept_updates_can_be_read_by_whoever_serves_them(federation):

@@ -14,11 +14,14 @@ from concord.base.errors import StorageError
 
 
 @contextmanager
-def atomic_file(path: Path, *, mode: int = 0o644, sync_name: bool = True) -> Iterator[BinaryIO]:
+def atomic_file(
+    path: Path, *, mode: int = 0o644, sync_name: bool = True, durable: bool = True
+) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`; on success sync it and move it into place.
 
     After a crash at any instant `path` holds either its old bytes or all of the new ones. Without
-    `sync_name` the caller owes a `sync_folder` before it relies on the new ones.
+    `sync_name` the caller owes a `sync_folder` before it relies on the new ones. What nobody needs
+    after a power cut need not be `durable`, and does not wait for the disk at all.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
@@ -30,9 +33,10 @@ def atomic_file(path: Path, *, mode: int = 0o644, sync_name: bool = True) -> Ite
             with os.fdopen(descriptor, "wb") as stream:
                 yield stream
                 stream.flush()
-                os.fsync(stream.fileno())
+                if durable:
+                    os.fsync(stream.fileno())
             os.replace(temporary, path)
-            if sync_name:
+            if durable and sync_name:
                 sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):

@@ -40,24 +40,61 @@ class TensorSpec:
         return math.prod(self.shape)
 
 
-def write_tensors(path: Path, specs: Sequence[TensorSpec], arrays: Iterable[FloatArray]) -> Digest:
+def write_tensors(
+    path: Path,
+    specs: Sequence[TensorSpec],
+    arrays: Iterable[FloatArray],
+    *,
+    durable: bool = True,
+) -> Digest:
     """Write `arrays`, which come in the order of `specs` sorted by name, and return the digest.
 
     Raises:
         InternalError: an array has another shape than its spec says.
         StorageError: the disk is full or the folder cannot be written.
     """
+    return write_tensor_parts(path, specs, _whole(sorted(specs), arrays), durable=durable)
+
+
+def _whole(
+    ordered: Sequence[TensorSpec], arrays: Iterable[FloatArray]
+) -> Iterator[tuple[FloatArray]]:
+    for spec, array in zip(ordered, arrays, strict=True):
+        if array.shape != spec.shape:
+            raise InternalError(f"has shape {array.shape}, not {spec.shape}", where=spec.name)
+        yield (array,)
+
+
+def write_tensor_parts(
+    path: Path,
+    specs: Sequence[TensorSpec],
+    tensors: Iterable[Iterable[FloatArray]],
+    *,
+    durable: bool = True,
+) -> Digest:
+    """As `write_tensors`, each tensor in parts that follow one another.
+
+    A part is digested and written while it is still in the processor's cache, and may be
+    overwritten when the next one is asked for.
+
+    Raises:
+        InternalError: the parts of a tensor have another size than its spec says.
+        StorageError: the disk is full or the folder cannot be written.
+    """
     ordered = sorted(specs)
     header = _header(ordered)
     sha256 = hashlib.sha256(header)
-    with atomic_file(path) as stream:
+    with atomic_file(path, durable=durable) as stream:
         stream.write(header)
-        for spec, array in zip(ordered, arrays, strict=True):
-            if array.shape != spec.shape:
-                raise InternalError(f"has shape {array.shape}, not {spec.shape}", where=spec.name)
-            data = np.ascontiguousarray(array, dtype="<f4").data.cast("B") if array.size else b""
-            sha256.update(data)
-            stream.write(data)
+        for spec, parts in zip(ordered, tensors, strict=True):
+            size = 0
+            for part in parts:
+                data = np.ascontiguousarray(part, dtype="<f4").data.cast("B") if part.size else b""
+                sha256.update(data)
+                stream.write(data)
+                size += part.size
+            if size != spec.size:
+                raise InternalError(f"has {size:,} values, not {spec.size:,}", where=spec.name)
     return "sha256:" + sha256.hexdigest()
 
 
@@ -124,10 +161,16 @@ class TensorFile:
             yield spec, self[spec.name]
 
 
+def _shape(value: list[int]) -> tuple[int, ...]:
+    if not all(type(length) is int and length >= 0 for length in value):
+        raise ValueError("a shape is not made of whole numbers")
+    return tuple(value)
+
+
 def _read_header(text: bytes, path: Path) -> list[TensorSpec]:
     try:
         entries = parse_json(text, where=path, max_bytes=MAX_HEADER_BYTES)
-        specs = [TensorSpec(name, tuple(entry["shape"])) for name, entry in entries.items()]
+        specs = [TensorSpec(name, _shape(entry["shape"])) for name, entry in entries.items()]
         canonical = _header(specs)[8:] if specs == sorted(specs) else b""
     except (ConcordError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"has no readable header: {error}", where=path) from error

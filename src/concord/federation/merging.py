@@ -24,6 +24,7 @@ from concord.federation.messages import UpdateHeader
 from concord.federation.records import Contribution, RoundRecord, RunFolder
 from concord.ledger.arithmetic import (
     RoundInputs,
+    ScreenedUpdate,
     check_work,
     merge_round,
     next_history,
@@ -31,7 +32,7 @@ from concord.ledger.arithmetic import (
     screen_update,
 )
 from concord.update.combine import CombinedRound, RoundPaths
-from concord.update.screening import NormHistory, UpdateNorms
+from concord.update.screening import NormHistory
 
 
 class RunState:
@@ -134,8 +135,7 @@ class _Taken:
 
     header: UpdateHeader
     path: Path
-    payload_bytes: int
-    norms: UpdateNorms
+    screened: ScreenedUpdate
 
 
 @dataclass
@@ -161,8 +161,8 @@ class OpenMerge:
         if header.round != inputs.round:
             raise UpdateRefused(RefusalReason.WRONG_ROUND, f"is for round {header.round}")
         check_work(inputs, steps=header.steps, tokens=header.tokens)
-        norms = screen_update(inputs, member, path, accepted=self._taken.keys())
-        self._taken[member] = _Taken(header, path, path.stat().st_size, norms)
+        screened = screen_update(inputs, member, path, accepted=self._taken.keys())
+        self._taken[member] = _Taken(header, path, screened)
 
     def discard(self) -> None:
         """Drop what was taken: the round is called again."""
@@ -186,8 +186,9 @@ class OpenMerge:
             StorageError: the disk is full; nothing is committed.
         """
         weights = round_weights(self.state.run, self._taken.keys())
-        result = self._merge(weights)
-        history = next_history(self._inputs, [taken.norms for taken in self._taken.values()])
+        updates = {member: taken.screened for member, taken in self._taken.items()}
+        result = self._merge(updates, weights)
+        history = next_history(self._inputs, updates.values())
         record = RoundRecord(
             run=self.state.run.digest,
             round=self.state.committed + 1,
@@ -211,14 +212,15 @@ class OpenMerge:
         self._taken.clear()
         return self.state.advance(record)
 
-    def _merge(self, weights: Mapping[str, Fraction]) -> CombinedRound:
+    def _merge(
+        self, updates: Mapping[str, ScreenedUpdate], weights: Mapping[str, Fraction]
+    ) -> CombinedRound:
         folder = self.state.folder
         paths = RoundPaths(
             step=folder.root / "step.part",
             base=folder.root / "base.part",
             outer_state=folder.root / "outer.part",
         )
-        updates = {member: (taken.path, taken.norms) for member, taken in self._taken.items()}
         result = merge_round(self._inputs, updates, weights, paths)
         folder.objects.adopt(paths.step, result.step.digest)
         folder.objects.adopt(paths.base, result.base)
@@ -237,6 +239,6 @@ def _contribution(taken: _Taken, weight: Fraction) -> Contribution:
         flops=header.flops,
         train_s=header.train_s,
         mean_loss=header.mean_loss,
-        norm=taken.norms.total,
-        payload_bytes=taken.payload_bytes,
+        norm=taken.screened.norms.total,
+        payload_bytes=taken.screened.update.bytes,
     )

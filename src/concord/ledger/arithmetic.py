@@ -98,6 +98,14 @@ class RoundInputs:
         )
 
 
+@dataclass(frozen=True)
+class ScreenedUpdate:
+    """An update that may enter the round."""
+
+    update: UpdateFile
+    norms: UpdateNorms
+
+
 def check_work(inputs: RoundInputs, *, steps: int, tokens: int) -> None:
     """Refuse an update whose sender declares more work than was agreed.
 
@@ -110,7 +118,7 @@ def check_work(inputs: RoundInputs, *, steps: int, tokens: int) -> None:
 
 def screen_update(
     inputs: RoundInputs, member: str, path: Path, *, accepted: Collection[str]
-) -> UpdateNorms:
+) -> ScreenedUpdate:
     """Decode an update in full, and say whether it may enter the round.
 
     Args:
@@ -124,8 +132,9 @@ def screen_update(
         UpdateError: the file cannot be read.
     """
     spec = inputs.run.update
-    return screen(
-        UpdateFile(path, inputs.update_layout),
+    update = UpdateFile(path, inputs.update_layout)
+    norms = screen(
+        update,
         sender=member,
         expected=inputs.expectation,
         accepted=accepted,
@@ -133,6 +142,7 @@ def screen_update(
         bounds=NormBounds(spec.min_norm_ratio, spec.max_norm_ratio),
         norm_scale=inputs.norm_scale,
     )
+    return ScreenedUpdate(update, norms)
 
 
 def round_weights(run: RunDocument, members: Collection[str]) -> dict[str, Fraction]:
@@ -159,7 +169,7 @@ def weights_fault(run: RunDocument, members: Collection[str]) -> str:
 
 def merge_round(
     inputs: RoundInputs,
-    updates: Mapping[str, tuple[Path, UpdateNorms]],
+    updates: Mapping[str, ScreenedUpdate],
     weights: Mapping[str, Fraction],
     paths: RoundPaths,
 ) -> CombinedRound:
@@ -167,7 +177,7 @@ def merge_round(
 
     Args:
         inputs: The round.
-        updates: File and norms of each accepted member, as `screen_update` measured them.
+        updates: Of each accepted member, as `screen_update` let it in.
         weights: As `round_weights` gave them for these members.
         paths: Where to write.
 
@@ -182,8 +192,8 @@ def merge_round(
         base=inputs.base_file,
         outer_state=outer_state,
         accepted=[
-            Accepted(member, UpdateFile(path, inputs.update_layout), weights[member], norms)
-            for member, (path, norms) in updates.items()
+            Accepted(member, one.update, weights[member], one.norms)
+            for member, one in updates.items()
         ],
         options=MergeOptions(run.update.merge, run.update.rows, run.update.norm_control),
         outer=OuterRule(run.update.outer.optimizer, run.update.outer.momentum),
@@ -194,9 +204,9 @@ def merge_round(
     )
 
 
-def next_history(inputs: RoundInputs, norms: Iterable[UpdateNorms]) -> NormHistory:
-    """What the next round's norms are compared with, given those accepted in this one."""
-    totals = [one.total for one in norms]
+def next_history(inputs: RoundInputs, updates: Iterable[ScreenedUpdate]) -> NormHistory:
+    """What the next round's norms are compared with, given the updates of this one."""
+    totals = [one.norms.total for one in updates]
     return inputs.norm_history.extended(totals, norm_scale=inputs.norm_scale)
 
 

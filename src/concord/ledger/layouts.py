@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from concord.base.errors import UpdateError
 from concord.base.roles import weight_role
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec
 from concord.charter.run import RunDocument
@@ -88,4 +89,7 @@ def state_codec(run: RunDocument, spec: TensorSpec) -> str:
 
 
 def _vocabulary_rows(base: Sequence[TensorSpec]) -> int:
-    return max(spec.shape[0] for spec in base if weight_role(spec.name, spec.shape) == "embedding")
+    embeddings = [spec for spec in base if weight_role(spec.name, spec.shape) == "embedding"]
+    if not embeddings:
+        raise UpdateError("the base has no embedding whose rows could be weighed")
+    return max(spec.shape[0] for spec in embeddings)

@@ -11,7 +11,7 @@ its own, as `<tensor>#<kind>`, together with what a sparse down-link codec left 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,13 @@ import numpy as np
 from concord.base.digest import Digest
 from concord.base.errors import CheckpointError, UpdateError
 from concord.base.files import atomic_file
-from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
+from concord.base.tensors import (
+    FloatArray,
+    TensorFile,
+    TensorSpec,
+    write_tensor_parts,
+    write_tensors,
+)
 from concord.update.codecs import CODECS
 from concord.update.feedback import ErrorFeedback
 from concord.update.layout import Entry, Layout, Role
@@ -39,6 +45,8 @@ class RoundPaths:
     step: Path
     base: Path
     outer_state: Path
+    durable: bool = True
+    """Synced to the disk, as what is committed has to be; who only compares digests need not."""
 
 
 @dataclass(frozen=True)
@@ -88,22 +96,25 @@ def combine_round(
     require_ieee_arithmetic()
     merge = Merge(accepted, options)
     _check_layouts(base, merge.layout, step_layout)
-    with atomic_file(paths.step) as stream:
+    with atomic_file(paths.step, durable=paths.durable) as stream:
         writer = PayloadWriter(stream, step_layout, identity)
         round_ = _Round(merge, outer, rate, step_layout, outer_state, writer)
         specs = round_.state_specs()
         outer_digest = None
         if specs:
-            outer_digest = write_tensors(paths.outer_state, specs, round_.run())
+            outer_digest = write_tensors(
+                paths.outer_state, specs, round_.run(), durable=paths.durable
+            )
         else:
             for _ in round_.run():
                 pass
         summary = writer.finish()
     step = UpdateFile(paths.step, step_layout, identity)
-    return CombinedRound(summary, apply_step(base, step, paths.base), outer_digest)
+    digest = apply_step(base, step, paths.base, durable=paths.durable)
+    return CombinedRound(summary, digest, outer_digest)
 
 
-def apply_step(base: TensorFile, step: UpdateFile, path: Path) -> Digest:
+def apply_step(base: TensorFile, step: UpdateFile, path: Path, *, durable: bool = True) -> Digest:
     """Write the base that a step leads to, and return its digest.
 
     Weights become base minus decoded step, shared state becomes what the step carries, and state
@@ -116,18 +127,25 @@ def apply_step(base: TensorFile, step: UpdateFile, path: Path) -> Digest:
     """
     require_ieee_arithmetic()
     _check_base(base, step.layout)
-    return write_tensors(path, base.specs, _applied(base, step))
+    return write_tensor_parts(path, base.specs, _applied(base, step), durable=durable)
 
 
-def _applied(base: TensorFile, step: UpdateFile) -> Iterator[FloatArray]:
+def _applied(base: TensorFile, step: UpdateFile) -> Iterator[Iterable[FloatArray]]:
     for spec, array in base.items():
         if spec.name not in step.layout:
-            yield array
-            continue
-        decoded = step.decode(spec.name)
-        if step.layout.by_name[spec.name].is_weight:
-            np.subtract(array, decoded, out=decoded)
-        yield decoded
+            yield (array,)
+        elif step.layout.by_name[spec.name].is_weight:
+            yield _moved(array.reshape(-1), step.windows(spec.name))
+        else:
+            yield step.windows(spec.name)
+
+
+def _moved(base_D: FloatArray, step: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    """Base minus step, window by window."""
+    start = 0
+    for window in step:
+        yield np.subtract(base_D[start : start + window.size], window, out=window)
+        start += window.size
 
 
 class _Round:
@@ -169,7 +187,8 @@ class _Round:
                 continue
             old = self._old_state(entry)
             residual = old.pop(RESIDUAL, None)
-            step, new = outer_step(self._outer, merged, old, rate=self._rate(entry))
+            rate = self._rate(entry)
+            step, new = outer_step(self._outer, merged, old, rate=rate, out=merged)
             codec = CODECS[entry.codec]
             if codec.feeds_back:
                 carried = _carried(entry.name, residual, step)

@@ -23,6 +23,7 @@ import numpy as np
 from concord.base.errors import DocumentError
 from concord.base.tensors import FloatArray, TensorSpec
 
+WINDOW = 1 << 16
 State = Mapping[str, FloatArray]
 
 
@@ -58,7 +59,12 @@ class OuterRule:
 
 
 def outer_step(
-    rule: OuterRule, merged: FloatArray, state: State, *, rate: float
+    rule: OuterRule,
+    merged: FloatArray,
+    state: State,
+    *,
+    rate: float,
+    out: FloatArray | None = None,
 ) -> tuple[FloatArray, dict[str, FloatArray]]:
     """The step of one tensor, and its state afterwards.
 
@@ -67,17 +73,48 @@ def outer_step(
         merged: Merged pseudo-gradient.
         state: As returned before; empty in the first round.
         rate: Outer learning rate of this round, rounded to float32.
+        out: Where the step may be put; `merged` itself, if it is not needed any more.
 
     Returns:
-        The step to subtract from the base, and the new state: new arrays, nothing is overwritten.
+        The step to subtract from the base, and the new state: new arrays, nothing but `out` is
+        overwritten.
     """
     if rule.optimizer == "adam":
         return _adam(rule, merged, state, np.float32(rate))
+    step = np.empty_like(merged) if out is None else out
     if not rule.momentum:
-        return np.multiply(merged, np.float32(rate), dtype=np.float32), {}
-    momentum = np.float32(rule.momentum)
-    buffer = state.get("momentum", np.zeros_like(merged)) * momentum + merged
-    return (merged + buffer * momentum) * np.float32(rate), {"momentum": buffer}
+        return np.multiply(merged, np.float32(rate), out=step), {}
+    buffer = np.empty_like(merged)
+    _nesterov(
+        merged.reshape(-1),
+        state.get("momentum", np.zeros((), np.float32)).reshape(-1),
+        (np.float32(rule.momentum), np.float32(rate)),
+        buffer.reshape(-1),
+        step.reshape(-1),
+    )
+    return step, {"momentum": buffer}
+
+
+def _nesterov(
+    merged_D: FloatArray,
+    old_D: FloatArray,
+    constants: tuple[np.float32, np.float32],
+    buffer_D: FloatArray,
+    step_D: FloatArray,
+) -> None:
+    """Write momentum and step, a window at a time: all of it stays in the second-level cache."""
+    momentum, rate = constants
+    scratch = np.empty(min(merged_D.size, WINDOW), np.float32)
+    for start in range(0, merged_D.size, WINDOW):
+        window = slice(start, start + WINDOW)
+        merged, buffer, step = merged_D[window], buffer_D[window], step_D[window]
+        old = old_D[window] if old_D.size == merged_D.size else old_D
+        carried = scratch[: merged.size]
+        np.multiply(old, momentum, out=buffer)
+        np.add(buffer, merged, out=buffer)
+        np.multiply(buffer, momentum, out=carried)
+        np.add(merged, carried, out=step)
+        np.multiply(step, rate, out=step)
 
 
 def _adam(

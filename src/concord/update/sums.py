@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from concord.base.errors import InternalError
 from concord.base.tensors import FloatArray
 
+_ROW, _ROWS = 1024, 16
+
 
 def tree_sum(values: NDArray[np.float64]) -> float:
     """Sum of a flat array by halving."""
@@ -30,12 +32,41 @@ def tree_sum(values: NDArray[np.float64]) -> float:
 
 
 def norm(windows: Iterable[FloatArray]) -> float:
-    """L2 norm of values that come in windows of `codecs.WINDOW`; their squares are exact."""
-    total = 0.0
+    """L2 norm of values that come in windows of `codecs.WINDOW`; their squares are exact.
+
+    Each window's squares are halved as `tree_sum` does it, the last halvings of several windows
+    together; the windows' sums are then added in order.
+    """
+    wide = np.empty(0, np.float64)
+    rows_BR = np.empty((_ROWS, _ROW), np.float64)
+    total, filled = 0.0, 0
     for window in windows:
-        wide = window.astype(np.float64)
-        total += tree_sum(np.multiply(wide, wide, out=wide))
-    return math.sqrt(total)
+        count = max(1 << max(window.size - 1, 0).bit_length(), _ROW)
+        if wide.size < count:
+            wide = np.empty(count, np.float64)
+        values = wide[:count]
+        np.copyto(values[: window.size], window)
+        values[window.size :] = 0.0
+        np.multiply(values, values, out=values)
+        while count > _ROW:
+            count //= 2
+            np.add(values[:count], values[count : 2 * count], out=values[:count])
+        rows_BR[filled] = values[:_ROW]
+        filled += 1
+        if filled == _ROWS:
+            total, filled = _plus_rows(total, rows_BR), 0
+    return math.sqrt(_plus_rows(total, rows_BR[:filled]))
+
+
+def _plus_rows(total: float, rows_BR: NDArray[np.float64]) -> float:
+    """Total plus the sum of each row by halving; the rows are overwritten."""
+    count = rows_BR.shape[1]
+    while count > 1:
+        count //= 2
+        np.add(rows_BR[:, :count], rows_BR[:, count : 2 * count], out=rows_BR[:, :count])
+    for value in rows_BR[:, 0].tolist():
+        total += value
+    return total
 
 
 def require_ieee_arithmetic() -> None:

@@ -76,7 +76,7 @@ class Blockwise(Codec):
             blocks_BK = _blocks(values_D[start : start + WINDOW])
             if not self.signed and blocks_BK.min() < 0:
                 raise UpdateError("holds a negative value, which this codec has no code for")
-            peaks_B = np.abs(blocks_BK).max(axis=1)
+            peaks_B = _peaks(blocks_BK)
             if not (peaks_B <= LIMIT).all():
                 refuse_to_encode()
             scales_B = self.scale(peaks_B)
@@ -120,7 +120,7 @@ class Blockwise(Codec):
         return codes.reshape(-1, BLOCK)
 
     def _check_codes(self, codes_BK: Codes, scales_B: FloatArray) -> None:
-        if self.signed and (codes_BK == -self.levels - 1).any():
+        if self.signed and codes_BK.min() < -self.levels:
             malformed("holds a code that is never written")
         empty_B = scales_B == 0
         if empty_B.any() and codes_BK[empty_B].any():
@@ -139,13 +139,14 @@ class Uniform(Blockwise):
         return scales_B * np.float32(self.levels)
 
     def quantise(self, blocks_BK: FloatArray, scales_B: FloatArray) -> Codes:
-        steps_BK = np.rint(blocks_BK / _divisor(scales_B))
-        codes_BK: Codes = np.clip(steps_BK, -self.levels, self.levels).astype(np.int8)
-        return codes_BK
+        steps_BK = blocks_BK / _divisor(scales_B)
+        np.rint(steps_BK, out=steps_BK)
+        np.clip(steps_BK, -self.levels, self.levels, out=steps_BK)
+        return steps_BK.astype(np.int8)
 
     def restore(self, codes_BK: Codes, scales_B: FloatArray, out_BK: FloatArray) -> None:
         np.copyto(out_BK, codes_BK)
-        np.multiply(out_BK, scales_B[:, None], out=out_BK)
+        _scale_up(out_BK, scales_B)
 
 
 class Logarithmic(Blockwise):
@@ -181,7 +182,26 @@ class Logarithmic(Blockwise):
 
     def restore(self, codes_BK: Codes, scales_B: FloatArray, out_BK: FloatArray) -> None:
         np.take(self._table, codes_BK, out=out_BK, mode="clip")
-        np.multiply(out_BK, scales_B[:, None], out=out_BK)
+        _scale_up(out_BK, scales_B)
+
+
+def _peaks(blocks_BK: FloatArray) -> FloatArray:
+    """Largest magnitude of each block.
+
+    Found among integers: without their signs, floats are in the order of their bits, and a NaN is
+    above all. The maximum of floats takes thrice as long, as it looks for NaN.
+    """
+    peaks_B: FloatArray = np.abs(blocks_BK).view(np.int32).max(axis=1).view(np.float32)
+    return peaks_B
+
+
+def _scale_up(values_BK: FloatArray, scales_B: FloatArray) -> None:
+    """Multiply each block by its scale, in place."""
+    with np.errstate():  # bounds the next line too
+        # A buffer of one block: with a longer one numpy first writes each scale out for every
+        # value of its block, and takes twice as long.
+        np.setbufsize(BLOCK)
+        np.multiply(values_BK, scales_B[:, None], out=values_BK)
 
 
 def _divisor(scales_B: FloatArray) -> FloatArray:
@@ -207,9 +227,11 @@ def _pack(codes: Codes, bits: int) -> bytes:
 
 def _split_nibbles(part: NDArray[np.uint8], *, signed: bool) -> Codes:
     """Two codes per byte, low nibble first, sign-extended if signed."""
-    pairs = part.astype("<u2")
-    pairs = ((pairs | (pairs << 4)) & 0x0F0F).astype("<u2", copy=False)
-    codes: NDArray[np.uint8] = pairs.view(np.uint8)
+    # -8…7 become 0…15 by their sign bit alone, and -8…7 again once each has a byte of its own.
+    pairs = (part ^ np.uint8(0x88) if signed else part).astype("<u2")
+    pairs |= pairs << 4
+    pairs &= 0x0F0F
+    codes = pairs.view(np.uint8)
     if signed:
-        codes = (codes ^ np.uint8(8)) - np.uint8(8)
+        codes -= np.uint8(8)
     return codes
