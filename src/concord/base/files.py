@@ -85,6 +85,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, whose names survive a power cut."""
+    if path.exists():
+        return
+    make_folder(path.parent)
+    with storage_errors(path):
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
 def private_folder(path: Path) -> Path:
     """Make `path`, readable by its owner only."""
     with storage_errors(path):

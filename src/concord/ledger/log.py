@@ -12,18 +12,18 @@ What lies here needs no trust in this module: `reader` checks it against the che
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from concord.base.errors import ForkDetected, LogCorrupt, LogError, SignatureRefused
-from concord.base.files import storage_errors, sync_folder, write_atomic
+from concord.base.errors import ForkDetected, LogCorrupt, LogError
+from concord.base.files import make_folder, storage_errors, sync_folder, write_atomic
+from concord.base.locks import Held, locked
 from concord.crypto.merkle import leaf_hash, tree_root
-from concord.crypto.notes import MAX_NOTE_BYTES, Note
+from concord.crypto.notes import Note
 from concord.ledger.journal import Journal
+from concord.ledger.published import read_checkpoint
 from concord.ledger.tiles import CHECKPOINT, WIDTH, Tile, join_entries, partial_tiles
 from concord.ledger.tree import StoredTree
 from concord.ledger.view import LogView
@@ -39,7 +39,7 @@ class Log(LogView):
         self.origin = origin
         self._recent: list[bytes] = []  # entries from number `_first` on, which begins a bundle
         with ExitStack() as opened:
-            opened.callback(os.close, _exclusive(folder))
+            opened.enter_context(_alone(folder))
             self._journal = Journal(folder / JOURNAL, origin)
             opened.callback(self._journal.close)
             self._first = self._journal.first
@@ -226,7 +226,7 @@ class Log(LogView):
         folders = set()
         for tile, data in files.items():
             path = self.folder / tile.name
-            _make_folder(path.parent)
+            make_folder(path.parent)
             folders.add(path.parent)
             if not path.exists():
                 write_atomic(path, data, sync_name=False)
@@ -236,45 +236,14 @@ class Log(LogView):
             sync_folder(folder)
 
 
-def read_checkpoint(folder: Path) -> Note | None:
-    """The checkpoint that is published in a log's folder, if there is one; not verified.
-
-    Raises:
-        LogCorrupt: the file is no checkpoint.
-    """
-    path = folder / CHECKPOINT
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
     try:
-        with path.open("rb") as stream:
-            return Note.parse(stream.read(MAX_NOTE_BYTES + 1))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise LogCorrupt(f"cannot be read: {error.strerror}", where=path) from error
-    except SignatureRefused as error:
-        raise LogCorrupt(f"is no checkpoint: {error.message}", where=path) from error
-
-
-def _exclusive(folder: Path) -> int:
-    path = folder / LOCK
-    with storage_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
+        with locked(folder / LOCK, wait=False):
+            yield
+    except Held as error:
         raise LogError(
             "another process writes to this log",
             where=folder,
             remedy="wait for it, or stop it; reading needs no lock",
         ) from error
-    return descriptor
-
-
-def _make_folder(path: Path) -> None:
-    """Make a folder whose name survives a power cut."""
-    if path.exists():
-        return
-    _make_folder(path.parent)
-    with storage_errors(path):
-        path.mkdir(exist_ok=True)
-        sync_folder(path.parent)

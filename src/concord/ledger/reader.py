@@ -12,7 +12,7 @@ from pathlib import Path
 from concord.base.errors import LogCorrupt, LogError
 from concord.crypto.merkle import Frontier, leaf_hash, tree_root
 from concord.crypto.notes import Checkpoint, Note
-from concord.ledger.log import read_checkpoint
+from concord.ledger.published import read_checkpoint
 from concord.ledger.tiles import CHECKPOINT, WIDTH, WIDTH_BITS, Tile
 from concord.ledger.tree import StoredTree, read_entries, read_hashes
 from concord.ledger.view import LogView

@@ -10,10 +10,7 @@ Source: https://c2sp.org/tlog-witness, add-checkpoint, with its answers in the s
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,7 +23,8 @@ from concord.base.errors import (
     LogError,
     SignatureRefused,
 )
-from concord.base.files import storage_errors, write_atomic, write_new
+from concord.base.files import write_atomic, write_new
+from concord.base.locks import locked
 from concord.crypto.keys import PrivateKey, PublicKey
 from concord.crypto.merkle import EMPTY_ROOT, verify_consistency
 from concord.crypto.notes import Checkpoint, Note, cosign
@@ -139,7 +137,8 @@ class WitnessStore:
             LogError, ForkDetected, LogCorrupt: as in `Witness.after`; nothing was changed.
             StorageError: the memory cannot be written; nothing was signed.
         """
-        with self._alone():
+        # Of two requests at once one waits: else the later could undo the earlier's memory.
+        with locked(self.path.with_name(f".{self.path.name}.lock"), wait=True):
             known = self.read()
             if note.checkpoint.origin != known.origin:
                 raise LogError(f"this witness watches {known.origin}, not what it was asked for")
@@ -149,18 +148,6 @@ class WitnessStore:
             if after != known:
                 write_atomic(self.path, _encode(after))
             return cosign(note.checkpoint, name, key, time_s)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Of two requests at once, one waits: else the later could undo the earlier's memory."""
-        path = self.path.with_name(f".{self.path.name}.lock")
-        with storage_errors(path):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def witness_quorum(count: int, over: Fraction = Fraction(2, 3)) -> int:
