@@ -5,30 +5,38 @@ from __future__ import annotations
 import re
 import tomllib
 from itertools import chain
+from typing import Any
 
 import pytest
+from charter_page import PAGE as CHARTER
 from doclab import ROOT, read_page, table_rows
-from run_document_page import PAGE, render, sections, sections_of
+from fields_page import FieldsPage, sections_of
+from run_document_page import PAGE as RUN
 
 from concord.base import errors
 from concord.base.errors import ConcordError, RefusalReason
+from concord.charter.constitution import Charter
 from concord.charter.run import parse_run
+from concord.charter.template import default_charter
 from concord.federation.folders import MemberFile
 
-REFRESH = "refresh it: .venv/bin/python tests/docs/run_document_page.py"
+FIELDS = pytest.mark.parametrize("page", [RUN, CHARTER], ids=lambda page: page.root)
 
 
-def test_run_document_page_has_every_field_with_its_default() -> None:
-    page = read_page(PAGE)
-    assert render(page) == page.text, REFRESH
+@FIELDS
+def test_page_has_every_field_with_its_default(page: FieldsPage) -> None:
+    shown = read_page(page.name)
+    assert page.render(shown) == shown.text, "refresh it: see CONTRIBUTING.md, Documents"
 
 
-def test_run_document_page_has_every_section_once() -> None:
-    assert sorted(sections_of(read_page(PAGE))) == sorted(sections())
+@FIELDS
+def test_page_has_every_section_once(page: FieldsPage) -> None:
+    assert sorted(sections_of(read_page(page.name))) == sorted(page.sections())
 
 
-def test_every_field_of_the_run_document_is_explained() -> None:
-    rows = [row for row in table_rows(read_page(PAGE).text) if len(row) == 4]
+@FIELDS
+def test_every_field_is_explained(page: FieldsPage) -> None:
+    rows = [row for row in table_rows(read_page(page.name).text) if len(row) == 4]
     assert [row[0] for row in rows if not row[3]] == []
 
 
@@ -68,7 +76,7 @@ def test_dependency_page_lists_exactly_the_direct_dependencies() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/tutorial-researcher.md", "docs/tutorial-member.md", PAGE]
+    "name", ["README.md", "docs/tutorial-researcher.md", "docs/tutorial-member.md", RUN.name]
 )
 def test_toml_that_is_shown_is_accepted(name: str) -> None:
     for block in read_page(name).blocks("toml"):
@@ -77,3 +85,18 @@ def test_toml_that_is_shown_is_accepted(name: str) -> None:
             MemberFile.model_validate(value)
         else:
             parse_run({"name": "shown", "roster": [{"id": "kenya"}]} | value, where=name)
+
+
+def test_charter_toml_that_is_shown_is_accepted() -> None:
+    whole = tomllib.loads(default_charter("Atlas", members=5).files["charter.toml"].decode())
+    for block in read_page(CHARTER.name).blocks("toml"):
+        Charter.model_validate(_laid_over(whole, tomllib.loads(block)))
+
+
+def _laid_over(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    inner = {
+        key: _laid_over(whole[key], value)
+        for key, value in part.items()
+        if isinstance(value, dict) and isinstance(whole.get(key), dict)
+    }
+    return whole | part | inner
