@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concord.base.errors import CharterError
+from concord.base.errors import CharterError, PolicyRefused
 from concord.base.objects import ObjectStore
 from concord.charter.bundle import MAX_FILE_BYTES, bundle_from, bundle_of, load_bundle, store_bundle
 from concord.charter.compute import duties_at, overseers_at, reaches
@@ -111,8 +111,9 @@ def test_a_broken_logarithm_is_compared_exactly():
     """10^23.5 lies between these two whole numbers: the root of 10^47."""
     assert not reaches(316_227_766_016_837_933_199_889, Decimal("23.5"))
     assert reaches(316_227_766_016_837_933_199_890, Decimal("23.5"))
-    with pytest.raises(ValueError, match="between 0"):
-        reaches(10**41, Decimal("23.5"))
+    for impossible in (10**41, -1):
+        with pytest.raises(CharterError, match="between 0"):
+            reaches(impossible, Decimal("23.5"))
 
 
 def test_the_digest_binds_every_byte_of_every_file():
@@ -164,6 +165,23 @@ def test_a_file_that_has_no_place_in_a_charter_is_refused(path, data, fault):
     with pytest.raises(CharterError, match=fault) as caught:
         bundle_from(dict(ATLAS.files) | {path: data}, where="atlas")
     assert "atlas" in str(caught.value.where)
+
+
+def test_a_law_that_does_not_fit_the_schema_is_named_by_its_file():
+    law = b'@id("x") forbid (principal, action, resource) when { context.rond > 1 };'
+    with pytest.raises(PolicyRefused, match="rule x: attribute `rond`") as caught:
+        bundle_from(dict(ATLAS.files) | {"law/eu.cedar": law}, where="atlas")
+    assert caught.value.where == "atlas/law/eu.cedar"
+
+
+def test_many_files_or_many_bytes_are_refused_before_they_are_read():
+    law = b'@id("x") forbid (principal, action, resource);'
+    many = {f"law/a{i}.cedar": law for i in range(40)}
+    with pytest.raises(CharterError, match="more than 32 files"):
+        bundle_from(dict(ATLAS.files) | many)
+    large = {f"law/a{i}.cedar": b" " * 60_000 for i in range(10)}
+    with pytest.raises(CharterError, match="more than 524,288 bytes"):
+        bundle_from(dict(ATLAS.files) | large)
 
 
 @pytest.mark.parametrize("path", ["charter.toml", "schema.cedarschema", "charter.cedar"])

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 from charterlab import LAWS, electors, equals, nations, rule, rules
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concord.base.errors import CharterError
@@ -216,7 +216,7 @@ def test_a_swing_that_is_found_is_one(asked, members):
             assert game.wins((*found, player))
 
 
-@LAWS
+@settings(max_examples=15, deadline=None)
 @given(st.integers(21, 40), st.data())
 def test_many_voters_with_one_weighted_key_are_judged(size, data):
     counts = data.draw(st.lists(st.integers(1, 10**6), min_size=size, max_size=size))

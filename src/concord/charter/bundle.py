@@ -22,6 +22,7 @@ from concord.charter.policy import CedarRule, Policy, check_forbids_only
 
 MAX_FILES = 32
 MAX_FILE_BYTES = 64 << 10
+MAX_BUNDLE_BYTES = 512 << 10
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,14 @@ def bundle_from(files: Mapping[str, bytes], *, where: object = "charter") -> Cha
     for path, data in files.items():
         _check_text(path, data, where)
     charter = parse_charter(files[DOCUMENT], where=f"{where}/{DOCUMENT}")
-    rules: dict[str, CedarRule] = {}
+    schema, rules = files[SCHEMA].decode("utf-8"), dict[str, CedarRule]()
     for path in _cedar_files(files):
-        found = check_forbids_only(files[path].decode("utf-8"), where=f"{where}/{path}")
+        text, place = files[path].decode("utf-8"), f"{where}/{path}"
+        found = check_forbids_only(text, where=place)
+        Policy(text, schema, where=place, schema_where=f"{where}/{SCHEMA}")
         if twice := sorted(rules.keys() & found.keys()):
-            raise PolicyRefused(f"ids used before: {', '.join(twice)}", where=f"{where}/{path}")
+            raise PolicyRefused(f"ids used before: {', '.join(twice)}", where=place)
         rules |= found
-    schema = files[SCHEMA].decode("utf-8")
-    Policy(_joined(files), schema, where=f"{where}/{RULES}", schema_where=f"{where}/{SCHEMA}")
     return CharterBundle(dict(files), charter, rules)
 
 
@@ -166,6 +167,8 @@ def _check_names(files: Mapping[str, bytes], where: object) -> None:
             )
     if len(files) > MAX_FILES:
         raise CharterError(f"holds more than {MAX_FILES} files", where=where)
+    if sum(map(len, files.values())) > MAX_BUNDLE_BYTES:
+        raise CharterError(f"holds more than {MAX_BUNDLE_BYTES:,} bytes", where=where)
     for path in files:
         if not is_bundle_file(path):
             raise CharterError(f"{path[:80]!r} is no file of a charter", where=where)

@@ -15,6 +15,8 @@ from concord.base.errors import PolicyRefused
 MAX_TEXT_BYTES = 64 << 10
 MAX_DEPTH = 32
 MAX_WORDS_PER_RULE = 1_000
+MAX_PATH = 8
+"""Dots in a row, as in `a.b.c`: the engine writes `has a.b.c` out once for each of them."""
 _WORD = re.compile(
     r"""(?P<skip>\s+|//[^\n]*)|"(?:[^"\\]|\\.)*"|[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[^\s"]""", re.DOTALL
 )
@@ -52,9 +54,12 @@ def check_schema_text(text: str, *, where: object) -> None:
 
 
 def _scan(text: str, opens: str, closes: str, *, where: object) -> None:
-    depth = length = 0
+    depth = length = path = 0
     for word, line in _words(text, where):
         length += 1
+        path = path + 1 if word == "." else path if word[0].isidentifier() else 0
+        if path > MAX_PATH:
+            raise PolicyRefused(f"line {line}: a path of more than {MAX_PATH} names", where=where)
         depth += (word in opens) - (word in closes)
         if not 0 <= depth <= MAX_DEPTH:
             fault = f"more than {MAX_DEPTH} deep" if depth > 0 else "closed that were not opened"

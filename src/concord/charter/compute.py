@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
+from concord.base.errors import CharterError
 from concord.charter.constitution import Charter
 
 MAX_FLOP = 10**40
@@ -14,10 +15,10 @@ def reaches(flop: int, log10_flop: Decimal) -> bool:
     """Whether `flop` is at least 10^`log10_flop`: both raised to the denominator, in integers.
 
     Raises:
-        ValueError: `flop` is negative or above 10^40.
+        CharterError: `flop` is negative or above 10^40.
     """
     if not 0 <= flop <= MAX_FLOP:
-        raise ValueError("an amount of compute lies between 0 and 10^40 FLOP")
+        raise CharterError(f"{flop} FLOP: joint compute lies between 0 and 10^40")
     power = Fraction(log10_flop)
     amount, mark = int(flop**power.denominator), int(10**power.numerator)
     return amount >= mark

@@ -28,6 +28,7 @@ from concord.charter.cedar_text import MAX_TEXT_BYTES, check_rules_text, check_s
 NAMESPACE = "Concord"
 MAX_POLICY_BYTES = 1 << 20
 """Of a member's rules with those of the charter and the law files before them."""
+MAX_FAULTS_TOLD, MAX_FAULT_CHARACTERS = 5, 300
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -97,9 +98,7 @@ class Policy:
         self.rules = parse_rules(text, where=where, max_bytes=MAX_POLICY_BYTES)
         result = cedarpy.validate_policies(text, schema)
         if not result.validation_passed:
-            found = result.id_annotations_by_policy_id
-            faults = "; ".join(_fault(fault, found) for fault in result.errors)
-            raise PolicyRefused(faults or "does not fit the schema", where=where)
+            raise PolicyRefused(_faults(result), where=where)
         self._ids = {f"policy{number}": name for number, name in enumerate(self.rules)}
         self._text = cedarpy.PolicySet.from_str(text)
 
@@ -201,6 +200,12 @@ def check_forbids_only(text: str, *, where: object) -> dict[str, CedarRule]:
     return rules
 
 
-def _fault(fault: Any, ids: Mapping[str, str]) -> str:
-    name = ids.get(fault.policy_id, fault.policy_id)
-    return f"rule {name}: {fault.error}" if name else str(fault.error)
+def _faults(result: cedarpy.ValidationResult) -> str:
+    """The first faults, each once and cut short: there can be one for every word of a text."""
+    ids = result.id_annotations_by_policy_id
+    told: dict[str, None] = {}
+    for fault in result.errors:
+        name = ids.get(fault.policy_id, fault.policy_id)
+        text = fault.error.removeprefix(f"for policy `{fault.policy_id}`, ")[:MAX_FAULT_CHARACTERS]
+        told[f"rule {name}: {text}" if name else text] = None
+    return "; ".join(list(told)[:MAX_FAULTS_TOLD]) or "does not fit the schema"
