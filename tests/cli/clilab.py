@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from concord.base.canonical import parse_json
 from concord.cli.main import main
+from concord.testing.founded import found
 
 MEMBERS = ("chad", "fiji", "peru")
 SECTIONS = {
@@ -64,6 +65,7 @@ class Federation:
             write_jsonl(self.text(member), documents(seed))
             self.write_member(member, text=[f"../../../text/{member}.jsonl"])
         self.write_run()
+        found(self.folder, list(MEMBERS))
         return self
 
     def copy_to(self, root):

@@ -11,12 +11,17 @@ from tokenizers import Tokenizer as Encoder
 from concord.base.clock import SystemClock
 from concord.charter.run import load_run
 from concord.federation.assembly import Assembly, Tokenizer
+from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
 from concord.federation.engine.local import LocalEngine
+from concord.federation.folders import FederationFolder
+from concord.federation.office import adopt_if_all_keys_are_here
 from concord.federation.records import RunFolder
 from concord.federation.vocabulary import learn_tokenizer, wait_until_prepared
 from concord.federation.watcher import Watcher
 from concord.federation.workers import PRELOADED
+from concord.ledger.log import open_log
+from concord.testing.founded import found
 
 pytestmark = pytest.mark.processes
 CANARIES = {
@@ -40,6 +45,7 @@ def plant(root):
             member, text=[str(federation.text(member))], heldout=[str(held)], name=f"Land {member}"
         )
     federation.write_run(rounds__count=3, evaluation__every_rounds=1, evaluation__max_bytes=100_000)
+    found(federation.folder, list(MEMBERS))
     return federation
 
 
@@ -114,9 +120,18 @@ def run_tapped(federation):
         )
         digest = folder.objects.put(session.tokenizer_json().encode())
         tokenizer = Tokenizer(digest, folder.objects.path(digest))
-        Coordinator(
-            run, folder, assembly, tokenizer=tokenizer, clock=SystemClock(), watcher=Watcher()
-        ).run()
+        home = FederationFolder(federation.folder)
+        adopt_if_all_keys_are_here(home, run, SystemClock())
+        with open_log(home.log) as log:
+            Coordinator(
+                run,
+                folder,
+                assembly,
+                tokenizer=tokenizer,
+                chronicle=Chronicle(home, log, SystemClock()),
+                clock=SystemClock(),
+                watcher=Watcher(),
+            ).run()
     finally:
         engine.stop()
     return folder.objects.path(digest), {m: engine.traffic(m).up_bytes for m in MEMBERS}
@@ -137,8 +152,8 @@ def spoil(federation, line):
 
 
 def assert_told_without_a_quote(federation, said):
-    assert said.status == 7
-    assert "[C202]" in said.err
+    assert said.status == 3
+    assert "error C202" in said.err
     assert "line 121" in said.err
     assert_nothing_left_its_member(federation, said, None)
 

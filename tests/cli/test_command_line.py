@@ -348,7 +348,7 @@ def test_what_a_model_says_cannot_steer_the_terminal(capsys, tmp_path):
 
     save_gpt2(tmp_path)
     said = concord(
-        capsys, "chat", tmp_path, "a\x1b", "--temperature", 2, "--max-new-tokens", 400, "--top-k", 0
+        capsys, "chat", tmp_path, "a\x1b", "--temperature", 2, "--max-new-tokens", 900, "--top-k", 0
     )
     assert said.status == 0, said.err
     assert len(said.out) > 20

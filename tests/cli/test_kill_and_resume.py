@@ -21,7 +21,7 @@ def prepared(tmp_path_factory):
     made = Federation(tmp_path_factory.mktemp("prepared")).make()
     for member in ("chad", "fiji", "peru"):
         private = made.member(member) / "private"
-        private.mkdir(mode=0o700)
+        private.mkdir(mode=0o700, exist_ok=True)
         # The secret of the split decides what is trained on: the same in every copy.
         (private / "split.key").write_bytes(member.encode().ljust(32, b"."))
     return made
@@ -120,7 +120,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(prepared, undisturbed, tmp_p
     said = finish(process)
     assert said.status == 8, said.err
     assert "error C700: " in said.err
-    assert str(federation.run_folder) in said.err
+    assert str(federation.folder) in said.err
     assert "what to do: " in said.err
     assert "Traceback" not in said.err
     assert all_gone(everyone)

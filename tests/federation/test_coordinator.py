@@ -12,11 +12,16 @@ from concord.base.errors import CheckpointError, CorpusEmpty, QuorumLost
 from concord.base.tensors import TensorFile
 from concord.charter.run import parse_run
 from concord.federation.assembly import Assembly, Tokenizer
+from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
 from concord.federation.engine.local import LocalEngine
+from concord.federation.folders import FederationFolder
+from concord.federation.office import adopt_if_all_keys_are_here
 from concord.federation.records import RunFolder
 from concord.federation.watcher import Watcher
+from concord.ledger.log import open_log
 from concord.ledger.replay import Replayer, read_run
+from concord.testing.founded import found
 from concord.testing.scripted_member import main as scripted_main
 
 pytestmark = pytest.mark.processes
@@ -36,9 +41,10 @@ def document(**rounds):
 
 
 class Federation:
-    def __init__(self, root):
+    def __init__(self, root, **choices):
         self.root = root
         self.engines = []
+        self.office = found(root, MEMBERS, **{"witness_over": "1/4", **choices})
 
     def script(self, member, **deeds):
         folder = self.root / "members" / member
@@ -47,10 +53,9 @@ class Federation:
 
     def run(self, run=None, watcher=None, **engine_options):
         run = run or document()
+        adopt_if_all_keys_are_here(FederationFolder(self.root), run, SystemClock())
         folder = RunFolder(self.root, run.name)
         folder.create()
-        for member in MEMBERS:
-            (self.root / "members" / member).mkdir(parents=True, exist_ok=True)
         engine = LocalEngine(
             {member: self.root / "members" / member for member in MEMBERS},
             scripted_main,
@@ -63,14 +68,16 @@ class Federation:
         self.engines.append(engine)
         engine.start()
         try:
-            Coordinator(
-                run,
-                folder,
-                Assembly(run, engine),
-                tokenizer=Tokenizer(None, None),
-                clock=SystemClock(),
-                watcher=watcher or Watcher(),
-            ).run()
+            with open_log(self.root / "log") as log:
+                Coordinator(
+                    run,
+                    folder,
+                    Assembly(run, engine),
+                    tokenizer=Tokenizer(None, None),
+                    chronicle=Chronicle(FederationFolder(self.root), log, SystemClock()),
+                    clock=SystemClock(),
+                    watcher=watcher or Watcher(),
+                ).run()
         finally:
             engine.stop()
         return [record for _, record in folder.records()]
@@ -219,6 +226,7 @@ def test_what_a_verifier_needs_is_kept_and_little_else(federation):
     updates = [c.update for record in records for c in record.contributions.values()]
     needed = {run.digest, records[0].base, *updates, *(digest for digest, _ in folder.records())}
     assert len(needed) == 1 + 1 + 4 * ROUNDS - 1 + ROUNDS + 1
+    needed |= set(federation.office.library.parts(federation.office.state.charter))
     for digest in needed:
         assert folder.objects.get(digest)
     kept = [p for p in (federation.root / "objects").rglob("*") if p.is_file()]
@@ -249,6 +257,23 @@ def test_kept_updates_can_be_read_by_whoever_serves_them(federation):
     objects = RunFolder(federation.root, "test").objects
     kept = [objects.path(c.update) for record in records for c in record.contributions.values()]
     assert {path.stat().st_mode & 0o777 for path in kept} == {0o644}
+
+
+def test_the_folder_is_mended_from_the_log_after_a_crash_between_the_two(federation, undisturbed):
+    records = federation.run()
+    last = federation.root / "runs" / "test" / "records" / f"{ROUNDS:06d}.json"
+    last.unlink()
+    again = federation.run()
+    assert [r.base for r in again] == [r.base for r in records] == [r.base for r in undisturbed]
+
+
+def test_a_folder_with_a_round_that_the_log_does_not_hold_is_refused(federation):
+    with pytest.raises(KeyboardInterrupt):
+        federation.run(watcher=_StopAfter(2))
+    folder = federation.root / "runs" / "test" / "records"
+    (folder / "000003.json").write_bytes((folder / "000002.json").read_bytes())
+    with pytest.raises(CheckpointError):
+        federation.run()
 
 
 def test_a_round_in_which_the_owner_cap_cannot_hold_is_called_again(federation):

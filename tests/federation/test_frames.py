@@ -12,9 +12,8 @@ from concord.federation.frames import MAGIC, PREFIX, ConnectionLost, receive_fra
 from concord.federation.messages import (
     FROM_MEMBER,
     TO_MEMBER,
-    Evaluation,
-    Grant,
-    Train,
+    CallRound,
+    Cosigned,
     decode_message,
     encode_message,
 )
@@ -69,21 +68,21 @@ def test_a_connection_that_ends_within_a_payload_leaves_no_file(pair, tmp_path):
 
 
 def test_messages_survive_the_wire():
-    train = Train(run=DIGEST, round=3, base=DIGEST, inner_steps=20)
-    assert decode_message(TO_MEMBER, encode_message(train), sender="c") == train
+    call = CallRound(plan=DIGEST, note="concord.test/log\n3\n")
+    assert decode_message(TO_MEMBER, encode_message(call), sender="c") == call
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        b'{"kind":"grant","round":1,"text":"a secret"}',
-        b'{"kind":"grant","round":-1}',
-        b'{"kind":"grant","round":1.5}',
-        b'{"kind":"grant","round":1,"round":2}',
+        b'{"kind":"progress","round":1,"steps":1,"tokens":1,"text":"a secret"}',
+        b'{"kind":"progress","round":-1,"steps":1,"tokens":1}',
+        b'{"kind":"progress","round":1.5,"steps":1,"tokens":1}',
+        b'{"kind":"progress","round":1,"round":2,"steps":1,"tokens":1}',
         b'{"kind":"run_this","code":"print(1)"}',
-        b'{"kind":"evaluation","round":1,"base":"x","nats":1,"bytes":1,"tokens":1,"documents":1}',
-        b'{"kind":"evaluation","nats":NaN}',
-        b'["grant"]',
+        b'{"kind":"first_base","digest":"x"}',
+        b'{"kind":"progress","round":NaN}',
+        b'["progress"]',
         b"\xff\xfe",
         b"[" * 100_000,
         b"",
@@ -94,9 +93,12 @@ def test_a_message_outside_the_schema_is_refused(message):
         decode_message(FROM_MEMBER, message, sender="m")
 
 
+LINE = Cosigned(size=3, line="— concord.test/witness/chad AAAAAAAA")
+
+
 def test_a_message_for_members_is_not_one_for_the_coordinator():
     with pytest.raises(MessageRefused):
-        decode_message(TO_MEMBER, encode_message(Grant(round=1)), sender="m")
+        decode_message(TO_MEMBER, encode_message(LINE), sender="m")
 
 
 @given(st.binary(max_size=200))
@@ -107,11 +109,10 @@ def test_rubbish_never_crashes_the_reader(data):
 
 @given(st.integers(0, 400), st.integers(0, 7))
 def test_a_flipped_bit_is_refused_or_still_of_the_schema(position, bit):
-    message = Evaluation(round=1, base=DIGEST, nats=2.5, bytes=3, tokens=2, documents=1)
-    data = bytearray(encode_message(message))
+    data = bytearray(encode_message(LINE))
     data[position % len(data)] ^= 1 << bit
     try:
         decoded = decode_message(FROM_MEMBER, bytes(data), sender="m")
     except MessageRefused:
         return
-    assert isinstance(decoded, Evaluation | Grant)
+    assert isinstance(decoded, Cosigned)

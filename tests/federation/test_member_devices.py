@@ -26,6 +26,7 @@ from concord.federation.records import RunFolder
 from concord.federation.simulation import Simulation
 from concord.federation.watcher import Watcher
 from concord.ledger.layouts import base_weights
+from concord.testing.founded import found
 
 MEMBERS = {"fiji": "na ni ko sa me kei", "laos": "ບໍ່ ແລະ ທີ່ ໃນ ຂອງ"}
 RUN = {
@@ -73,19 +74,20 @@ def plant(root, devices=2):
         federation.member(member).write(name=member, text=(f"../../{text.name}",))
     with federation.member("laos").file.open("a") as file:
         file.write(f'device = "cpu"\ndevices = {devices}\n')
+    found(root, list(MEMBERS))
     return federation
 
 
 def followers():
     """Processes of further devices that this test process's runs started and that still live."""
-    found = []
+    living = []
     for process in psutil.Process().children(recursive=True):
         try:
             if FOLLOWER in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                living.append(process)
         except psutil.NoSuchProcess:
             continue
-    return found
+    return living
 
 
 def weights(path):

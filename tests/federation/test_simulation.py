@@ -16,6 +16,7 @@ from concord.federation.records import RunFolder
 from concord.federation.simulation import Simulation
 from concord.federation.watcher import Watcher
 from concord.ledger.layouts import base_weights
+from concord.testing.founded import found
 
 MEMBERS = {"fiji": "na ni ko sa me kei", "laos": "ບໍ່ ແລະ ທີ່ ໃນ ຂອງ"}
 RUN = {
@@ -57,6 +58,7 @@ def made(tmp_path_factory):
         lines = [" ".join(draw.choices(words.split(), k=40)) + f" {n}" for n in range(60)]
         text.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines))
         federation.member(member).write(name=member, text=(f"../../{text.name}",))
+    found(root, list(MEMBERS))
     run_locally(federation, run, resume=False, watcher=Watcher())
     folder = RunFolder(root, run.name)
     records = [record for _, record in folder.records()]

@@ -24,6 +24,7 @@
     │   └── SignatureRefused         a signature that is wrong, missing, or by too few
     ├── LogError           (exit 9)  the log cannot be read or extended
     │   ├── LogCorrupt               its bytes do not make the tree that was signed
+    │   ├── LogHeld                  another process writes to it
     │   └── ForkDetected             two signed histories that exclude each other
     ├── StatementRefused   (exit 9)  a statement that is malformed, replayed or not allowed
     ├── CharterError       (exit 2)  a charter, a rule or a policy that cannot be used
@@ -246,6 +247,12 @@ class ForkDetected(LogError):
     """Two signed checkpoints exclude each other: somebody was shown another history."""
 
     code = "C812"
+
+
+class LogHeld(LogError):
+    """Another process writes to the log."""
+
+    code = "C813"
 
 
 class StatementRefused(ConcordError):

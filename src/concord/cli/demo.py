@@ -37,7 +37,7 @@ def demo(
 
     Example: concord demo --folder demo
     """
-    from concord.cli.initialise import make_almanac_federation
+    from concord.cli.initialise import found_here, make_almanac_federation
     from concord.cli.pipeline import run_and_report
     from concord.cli.watch import TerminalWatcher
     from concord.observatory.terminal import print_report
@@ -48,7 +48,15 @@ def demo(
     console.print("Writing six nations' almanacs from Unicode CLDR …", style="dim")
     languages = make_almanac_federation(folder, MEMBERS, almanac_bytes=1_200_000, seed=seed)
     federation = FederationFolder(folder.resolve())
-    federation.write_run(run_toml(demo_choices(languages, rounds=rounds, seed=seed)), RUN)
+    charter = found_here(federation, "demo", languages)
+    console.print(
+        f"Founded under a charter that {len(languages)} members signed; all else is in its log.",
+        style="dim",
+    )
+    choices = demo_choices(
+        languages, rounds=rounds, seed=seed, owner_cap=str(charter.influence.owner_cap)
+    )
+    federation.write_run(run_toml(choices), RUN)
     run = federation.load_run(RUN)
     with TerminalWatcher(Console(stderr=True), rounds=rounds) as watcher:
         made = run_and_report(federation, run, resume=False, compare=compare, watcher=watcher)
@@ -62,13 +70,16 @@ def demo(
     )
 
 
-def demo_choices(languages: dict[str, tuple[str, ...]], *, rounds: int, seed: int) -> RunChoices:
+def demo_choices(
+    languages: dict[str, tuple[str, ...]], *, rounds: int, seed: int, owner_cap: str = "1"
+) -> RunChoices:
     """The run document of the demo: small enough for two cores and a few minutes."""
     return RunChoices(
         name=RUN,
         members=sorted(languages),
         languages=languages,
         seed=seed,
+        owner_cap=owner_cap,
         rounds=rounds,
         inner_steps=4,
         outer_lr=2.2,

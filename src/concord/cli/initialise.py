@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 from rich.console import Console
 
+from concord.base.clock import SystemClock
 from concord.base.errors import CorpusNotFound, DocumentError
 from concord.base.files import storage_errors
 from concord.base.identifiers import check_identifier
+from concord.charter.constitution import Charter
+from concord.charter.template import write_default_charter
 from concord.cli.templates import RunChoices, run_toml
 from concord.federation.folders import FederationFolder
 
@@ -46,8 +49,11 @@ def initialise(
         None, help="Folder of a causal language model to start from; its tokenizer is kept."
     ),
     seed: int = typer.Option(0, min=0, max=2**32 - 1, help="The same seed repeats the run."),
+    founders: Path | None = typer.Option(
+        None, help="TOML file: who founds, who oversees, who coordinates; else all are equal."
+    ),
 ) -> None:
-    """Make a federation folder with one private folder per member.
+    """Make a federation folder: a charter, a log, and one private folder with keys per member.
 
     Without --text the members are countries of the embedded almanac, which needs no download.
 
@@ -71,7 +77,10 @@ def initialise(
             made = make_text_federation(
                 making, text, heldout=heldout, parallel=parallel, wanted=wanted
             )
+        federation = FederationFolder(making)
+        charter = found_here(federation, folder.resolve().name, made, founders)
         choices = RunChoices(
+            owner_cap=str(charter.influence.owner_cap),
             name=name,
             members=sorted(made),
             languages=made,
@@ -81,10 +90,42 @@ def initialise(
             parity=any(made.values()),
             continue_from=None if continue_from is None else _relative(continue_from, making),
         )
-        federation = FederationFolder(making)
         federation.write_run(run_toml(choices), name)
         check_run(federation, federation.load_run(name))
     _tell(folder, choices)
+
+
+def found_here(
+    federation: FederationFolder, title: str, members: Iterable[str], founders: Path | None = None
+) -> Charter:
+    """Write the default charter, make everybody's keys, and found the federation.
+
+    Raises:
+        DocumentError: the founders' file is faulty.
+        CharterRefused: with these numbers of speakers somebody would have too much power.
+    """
+    from concord.cli.founders import read_founders
+    from concord.federation.founding import found_federation
+
+    chosen = sorted(members)
+    file = read_founders(founders, chosen)
+    labels = {member: federation.member(member).load().name for member in chosen}
+    bundle = write_default_charter(federation.charter, title, members=len(chosen))
+    found_federation(
+        federation,
+        federation_id(title),
+        file.founders(chosen, labels),
+        overseers={name: entry.jurisdiction for name, entry in file.overseer.items()},
+        coordinator=file.coordinator or chosen[0],
+        clock=SystemClock(),
+    )
+    return bundle.charter
+
+
+def federation_id(title: str) -> str:
+    """A name for the log, from the folder's."""
+    plain = "".join(c if c.isalnum() and c.isascii() else "-" for c in title.lower()).strip("-")
+    return plain[:32] if plain[:1].isalpha() else f"f-{plain}"[:32].rstrip("-")
 
 
 def _tell(folder: Path, choices: RunChoices) -> None:

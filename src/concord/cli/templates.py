@@ -28,6 +28,8 @@ class RunChoices:
     hidden: int = 128
     sample_bytes: int = 4_000_000
     outer_lr: float | None = None
+    owner_cap: str = "1"
+    """Largest share of the merge weight of one legal owner; the charter's."""
     continue_from: str | None = None
 
 
@@ -74,6 +76,12 @@ def run_toml(choices: RunChoices) -> str:
         "[evaluation]",
         f"every_rounds = {choices.evaluate_every}",
         f"max_bytes = {choices.evaluate_bytes}",
+        "",
+    ]
+    lines += [
+        "[update]",
+        "# largest share of the merge that one legal owner may have; the charter allows no more",
+        f"owner_cap = {toml_string(choices.owner_cap)}",
         "",
     ]
     if choices.outer_lr is not None:

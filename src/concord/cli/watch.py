@@ -21,9 +21,8 @@ from rich.progress import (
 from concord.cli.plain import printable
 from concord.federation.comparison.outcome import ArmResult
 from concord.federation.divergence import LossCourse
-from concord.federation.messages import Evaluation
 from concord.federation.messages import Progress as MemberProgress
-from concord.federation.records import RoundRecord
+from concord.federation.records import Evaluation, RoundRecord
 from concord.federation.watcher import Watcher
 
 STAGES = {
@@ -81,6 +80,9 @@ class TerminalWatcher(Watcher):
         self._last_stage = name
         if not self._console.is_terminal:
             self._console.print(STAGES.get(name, name), style="dim")
+
+    def note(self, text: str) -> None:
+        self._bars.console.print(printable(text), style="dim", markup=False)
 
     def tokenizer_progress(self, merges: int, total: int) -> None:
         self._update(completed=merges, total=total, note="merges")

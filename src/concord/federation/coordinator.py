@@ -2,8 +2,9 @@
 
 It holds no secret and sees no text; it never imports what reads text or trains. All of a round's
 decisions are `rounds.decide`; all of its arithmetic is `concord.update`; here is only the order
-in which things happen. A round is committed by one atomic write of its record, so that a
-coordinator killed at any instant goes on from the last committed round.
+in which things happen. A round has happened when its record is in the log (`chronicle`), so that a
+coordinator killed at any instant, or another one that took over, goes on from the last committed
+round.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ import math
 from dataclasses import replace
 
 from concord.base.clock import Clock
-from concord.base.errors import FederationError, MessageRefused, QuorumLost, UpdateRefused
+from concord.base.errors import (
+    FederationError,
+    MessageRefused,
+    QuorumLost,
+    StatementRefused,
+    UpdateRefused,
+)
 from concord.charter.run import RunDocument
 from concord.charter.schedule import inner_steps
 from concord.federation.assembly import (
@@ -24,21 +31,19 @@ from concord.federation.assembly import (
     Tokenizer,
     agreed_first_base,
 )
+from concord.federation.chronicle import Chronicle
 from concord.federation.merging import OpenMerge, RunState
 from concord.federation.messages import (
     Committed,
+    Cosigned,
     Evaluate,
-    Evaluation,
     Finish,
     FirstBase,
-    Grant,
     Progress,
-    Refusal,
+    Said,
     SendBase,
-    Train,
-    UpdateHeader,
 )
-from concord.federation.records import RunFolder
+from concord.federation.records import Evaluation, RunFolder
 from concord.federation.rounds import (
     Action,
     ClosingRule,
@@ -50,12 +55,18 @@ from concord.federation.rounds import (
     no_fault,
     record_standing,
 )
+from concord.federation.run_log import RunLog
+from concord.federation.telling import Telling
 from concord.federation.watcher import Watcher
+from concord.federation.work import UpdateHeader
 from concord.ledger.arithmetic import weights_fault
+from concord.ledger.entries import Entry
+from concord.ledger.statements.rounds import Granted, Measured, Refused, UpdateSent
 
 TICK_S = 0.5
 MAX_ATTEMPTS = 20
 EVALUATION_PATIENCE = 5
+WITNESS_PATIENCE_S = 30.0
 
 
 class Coordinator:
@@ -66,6 +77,7 @@ class Coordinator:
         folder: Where the run's records and objects are.
         assembly: The members, on a started engine.
         tokenizer: What the members are to use.
+        chronicle: The log.
         clock: Time, handed in.
         watcher: Looks on.
     """
@@ -77,10 +89,13 @@ class Coordinator:
         assembly: Assembly,
         *,
         tokenizer: Tokenizer,
+        chronicle: Chronicle,
         clock: Clock,
         watcher: Watcher,
     ) -> None:
         self._run = run
+        self._log = RunLog(run, folder, chronicle)
+        self._telling = Telling(assembly, chronicle)
         self._folder = folder
         self._assembly = assembly
         self._engine = assembly.engine
@@ -107,6 +122,7 @@ class Coordinator:
         """
         self._assembly.use_tokenizer(self._tokenizer)
         state = self._resume() or self._found()
+        self._log.begin(state)
         self._assembly.use_base(state.current)
         self._assembly.patient = True
         while state.committed < self._run.rounds.count:
@@ -119,6 +135,8 @@ class Coordinator:
             if self._due(state.committed):
                 self._ask_evaluation(state.current)
         self._final_evaluation(state.current)
+        self._log.close(state)
+        self._witness_all()
         for member in self._assembly.seated:
             self._engine.send(member, Finish())
 
@@ -127,6 +145,7 @@ class Coordinator:
     def _resume(self) -> RunState | None:
         if not self._folder.started():
             return None
+        self._log.reconcile()
         return RunState.resume(self._run, self._folder)
 
     def _found(self) -> RunState:
@@ -174,7 +193,7 @@ class Coordinator:
 
         Who was there when a run was stopped is then there again when it goes on.
         """
-        needed = self._rule.needed(len(self._run.member_ids))
+        needed = max(self._rule.needed(len(self._log.roster())), self._telling.needed)
         called_s = self._clock.monotonic_s()
         while len(self._assembly.seated) < len(self._run.member_ids):
             coming = self._assembly.in_phase(
@@ -204,9 +223,9 @@ class Coordinator:
         round_ = state.committed
         for _ in range(MAX_ATTEMPTS):
             merge = state.open_round(started_s=self._clock.monotonic_s())
-            closed = self._collect(state, merge)
+            closed, reason = self._collect(state, merge)
             if closed is not None:
-                self._commit(state, merge, closed[0], closed[1])
+                self._commit(state, merge, closed, reason)
                 return
             merge.discard()
             self._wait_for_seats()
@@ -215,17 +234,25 @@ class Coordinator:
             remedy="see why members fail, then `concord run --resume`",
         )
 
-    def _collect(self, state: RunState, merge: OpenMerge) -> tuple[RoundState, str] | None:
-        """Call the round and take answers until it closes (state and reason) or is abandoned."""
-        round_, seated = state.committed, self._assembly.seated
+    def _collect(self, state: RunState, merge: OpenMerge) -> tuple[RoundState | None, str]:
+        """Call the round and take answers until it closes; None if it was abandoned."""
+        round_ = state.committed
+        for name, reason in self._log.take_from_inbox():
+            self._watcher.refused(name, round_, reason)
         steps = inner_steps(self._run.rounds, round_)
-        plan = Train(
-            run=self._run.digest, round=round_, base=state.current.digest, inner_steps=steps
-        )
-        answers = call_round(round_, self._run.member_ids, now_s=self._clock.monotonic_s())
-        for member in self._run.member_ids:
+        plan = self._log.plan(state, steps)
+        roster = self._log.roster()
+        self._witness_all(enough=True)
+        if (lacking := self._telling.lacking()) is not None:
+            self._log.void(round_, lacking)
+            self._watcher.abandoned(round_, lacking)
+            return None, lacking
+        seated = self._assembly.seated
+        answers = call_round(round_, roster, now_s=self._clock.monotonic_s())
+        call = self._telling.call(plan)
+        for member in roster:
             if member in seated:
-                self._engine.send(member, plan)
+                self._engine.send(member, call)
             else:
                 reason = self._assembly.places[member].reason
                 answers = self._note(answers, member, Standing.LOST, reason)
@@ -236,43 +263,79 @@ class Coordinator:
             if decision.action is Action.CLOSE:
                 return close_round(answers), decision.reason
             if decision.action is Action.ABANDON:
+                self._log.void(round_, decision.reason)
                 self._watcher.abandoned(round_, decision.reason)
-                return None
+                return None, decision.reason
             wait_s = min(TICK_S, decision.ask_again_s - now_s)
             arrival = self._assembly.next(max(0.0, wait_s if math.isfinite(wait_s) else TICK_S))
             if isinstance(arrival, Departure):
-                self._watcher.member_left(arrival.member, arrival.reason)
+                self._left(arrival)
                 answers = self._note(answers, arrival.member, Standing.LOST, arrival.reason)
             elif arrival is not None:
                 answers = self._answer(answers, merge, arrival)
 
     def _answer(self, answers: RoundState, merge: OpenMerge, arrival: Arrival) -> RoundState:
-        member, message = arrival.member, arrival.message
-        match message:
-            case Grant(round=round_) if round_ == answers.round:
-                return self._note(answers, member, Standing.TRAINING, "")
-            case Refusal(round=round_) if round_ == answers.round:
-                return self._note(answers, member, Standing.DECLINED, message.reason)
-            case UpdateHeader():
-                try:
-                    merge.accept(member, message, arrival.frame)
-                except UpdateRefused as error:
-                    arrival.frame.drop_payload()
-                    reason = f"{error.reason}: {error.message}"
-                    self._watcher.refused(member, message.round, reason)
-                    if message.round < answers.round:
-                        return answers  # late for an earlier round; this one is still open to it
-                    return self._note(answers, member, Standing.REFUSED, reason)
-                return self._note(answers, member, Standing.ACCEPTED, "")
-            case _:
-                self._take(arrival)
+        if not isinstance(arrival.message, Said):
+            self._take(arrival)
+            return answers
+        member = arrival.member
+        try:
+            entry = self._log.hear(arrival)
+        except StatementRefused as error:
+            return self._refuse(answers, arrival, str(error))
+        body, round_ = entry.statement.body, entry.statement.binding.round
+        if isinstance(body, UpdateSent):
+            return self._take_update(answers, merge, arrival, entry)
+        arrival.frame.drop_payload()
+        if isinstance(body, Granted):
+            return self._note(answers, member, Standing.TRAINING, "")
+        if isinstance(body, Refused):
+            return self._note(answers, member, Standing.DECLINED, body.reason)
+        if isinstance(body, Measured) and round_ is not None:
+            self._measured(member, body, round_)
         return answers
+
+    def _take_update(
+        self, answers: RoundState, merge: OpenMerge, arrival: Arrival, entry: Entry
+    ) -> RoundState:
+        try:
+            merge.accept(arrival.member, header_of(entry), arrival.frame)
+        except UpdateRefused as error:
+            return self._refuse(answers, arrival, f"{error.reason}: {error.message}")
+        return self._note(answers, arrival.member, Standing.ACCEPTED, "")
+
+    def _refuse(self, answers: RoundState, arrival: Arrival, reason: str) -> RoundState:
+        """What a member sent is left out; an answer to an earlier plan leaves this one open."""
+        arrival.frame.drop_payload()
+        self._watcher.refused(arrival.member, answers.round, reason)
+        if self._log.is_late(arrival):
+            return answers
+        return self._note(answers, arrival.member, Standing.REFUSED, reason)
 
     def _note(
         self, answers: RoundState, member: str, standing: Standing, reason: str
     ) -> RoundState:
         now_s = self._clock.monotonic_s()
         return record_standing(answers, member, standing, now_s=now_s, reason=reason[:200])
+
+    def _left(self, departure: Departure) -> None:
+        self._telling.lost(departure.member)
+        self._watcher.member_left(departure.member, departure.reason)
+
+    def _witness_all(self, *, enough: bool = False) -> None:
+        """Tell all seated members what is new, and wait for their cosignatures.
+
+        Args:
+            enough: Wait only for as many as the charter asks for before training.
+        """
+        self._telling.tell_all()
+        called_s = self._clock.monotonic_s()
+        patience_s = max(WITNESS_PATIENCE_S, self._rule.min_grace_s)
+        while self._telling.waiting if enough else self._telling.waiting_for_anyone:
+            if self._clock.monotonic_s() - called_s > patience_s:
+                return
+            self._take(self._assembly.next(TICK_S))
+        self._log.publish()
 
     def _commit(self, state: RunState, merge: OpenMerge, closed: RoundState, reason: str) -> None:
         before = state.current.digest
@@ -283,6 +346,7 @@ class Coordinator:
             now_s=self._clock.monotonic_s(),
             bytes_up=up,
             bytes_down=down,
+            announce=self._log.committed,
         )
         assert record.step is not None  # noqa: S101 - every committed round has one
         message = Committed(
@@ -314,6 +378,7 @@ class Coordinator:
         return bool(every) and committed % every == 0 and committed < self._run.rounds.count
 
     def _ask_evaluation(self, base: CurrentBase) -> None:
+        self._telling.tell_all()
         for member in self._assembly.seated:
             self._engine.send(member, Evaluate(round=base.round, base=base.digest))
 
@@ -325,6 +390,7 @@ class Coordinator:
         self._watcher.stage("evaluation")
         done = {m for m, e in self._folder.evaluations() if e.base == base.digest}
         self._wait_for_seats()
+        self._witness_all()
         waiting = tuple(sorted(set(self._assembly.seated) - done))
         if not waiting:
             return
@@ -339,32 +405,65 @@ class Coordinator:
         answers = call_round(base.round, waiting, now_s=self._clock.monotonic_s())
         while decide(answers, rule, now_s=self._clock.monotonic_s()).action is Action.WAIT:
             arrival = self._assembly.next(TICK_S)
-            self._take(arrival)
+            measured = self._take(arrival)
             if isinstance(arrival, Departure):
                 answers = self._note(answers, arrival.member, Standing.LOST, arrival.reason)
-            elif isinstance(arrival, Arrival) and _measures(arrival, base):
+            elif arrival is not None and measured == base.digest:
                 answers = self._note(answers, arrival.member, Standing.ACCEPTED, "")
 
-    def _take(self, arrival: Arrival | Departure | None) -> None:
-        """Handle what may come at any time."""
+    def _take(self, arrival: Arrival | Departure | None) -> str | None:
+        """Handle what may come at any time; returns the base that was measured, if one was."""
         if arrival is None:
-            return
+            return None
         if isinstance(arrival, Departure):
-            self._watcher.member_left(arrival.member, arrival.reason)
-            return
+            self._left(arrival)
+            return None
         arrival.frame.drop_payload()
         match arrival.message:
             case Progress():
                 self._watcher.progress(arrival.member, arrival.message)
-            case Evaluation():
-                self._folder.append_evaluation(arrival.member, arrival.message)
-                self._watcher.evaluated(arrival.member, arrival.message)
-            case Grant() | Refusal() | UpdateHeader():
-                pass  # an answer to a round that is over
+            case Cosigned():
+                self._telling.take(arrival.member, arrival.message)
+            case Said():
+                return self._hear(arrival)
             case other:
                 error = MessageRefused(f"{other.kind!r} was not asked for")
                 self._engine.disconnect(arrival.member, str(error))
+        return None
+
+    def _hear(self, arrival: Arrival) -> str | None:
+        """A statement outside of a round: a measurement, or an answer that came too late."""
+        try:
+            statement = self._log.hear(arrival).statement
+        except StatementRefused as error:
+            self._watcher.refused(arrival.member, self._folder_round(), str(error))
+            return None
+        if isinstance(statement.body, Measured) and statement.binding.round is not None:
+            self._measured(arrival.member, statement.body, statement.binding.round)
+            return statement.body.base
+        return None
+
+    def _measured(self, member: str, body: Measured, round_: int) -> None:
+        found = Evaluation(round=round_, **body.model_dump())
+        self._folder.append_evaluation(member, found)
+        self._watcher.evaluated(member, found)
+
+    def _folder_round(self) -> int:
+        return self._log.rounds
 
 
-def _measures(arrival: Arrival, base: CurrentBase) -> bool:
-    return isinstance(arrival.message, Evaluation) and arrival.message.base == base.digest
+def header_of(entry: Entry) -> UpdateHeader:
+    """An announced update, as merging takes it."""
+    body, round_ = entry.statement.body, entry.statement.binding.round
+    if not isinstance(body, UpdateSent) or round_ is None:
+        raise MessageRefused("is not about an update")
+    return UpdateHeader(
+        round=round_,
+        base=body.base,
+        payload_digest=body.update,
+        steps=body.steps,
+        tokens=body.tokens,
+        flops=body.flops,
+        train_s=body.train_s,
+        mean_loss=body.mean_loss,
+    )

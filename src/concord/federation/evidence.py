@@ -18,8 +18,8 @@ from concord.base.files import write_atomic
 from concord.base.tensors import TensorFile
 from concord.charter.run import Document, RunDocument, describe
 from concord.charter.schedule import inner_steps
-from concord.federation.messages import Evaluation, TextCounts
-from concord.federation.records import RoundRecord, RunFolder
+from concord.federation.messages import TextCounts
+from concord.federation.records import Evaluation, RoundRecord, RunFolder
 from concord.federation.report import (
     Arm,
     Evidence,

@@ -4,6 +4,9 @@ atlas/
   runs/<name>.toml
   members/<id>/member.toml      where this member's text is; read by its own process only
   members/<id>/private/         keys, cleaned text, shards, optimiser state; mode 0700
+  overseers/<id>/private/       keys of the oversight body, when they lie on this machine
+  charter/                      the charter that is worked on; the one in force is among the objects
+  log/                          every signed statement; see `ledger.log`
   objects/, runs/<name>/        see `records`
 """
 
@@ -18,7 +21,9 @@ from pydantic import Field, ValidationError
 
 from concord.base.errors import DocumentError
 from concord.base.files import private_folder, storage_errors, write_atomic
+from concord.base.objects import ObjectStore
 from concord.charter.run import Document, RunDocument, describe, load_run
+from concord.ledger.keyring import KeyRing
 
 
 class MemberFile(Document):
@@ -51,6 +56,16 @@ class MemberFolder:
     @property
     def private(self) -> Path:
         return self.root / "private"
+
+    @property
+    def keys(self) -> KeyRing:
+        """The member's own keys."""
+        return KeyRing(self.private)
+
+    @property
+    def witness(self) -> Path:
+        """What the member's witness has signed last; it must not be lost."""
+        return self.private / "ledger" / "witness.json"
 
     def open_private(self, *parts: str) -> Path:
         """A private folder, made if needed."""
@@ -116,8 +131,26 @@ class FederationFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    @property
+    def objects(self) -> ObjectStore:
+        return ObjectStore(self.root / "objects")
+
+    @property
+    def log(self) -> Path:
+        """Folder of the log."""
+        return self.root / "log"
+
+    @property
+    def charter(self) -> Path:
+        """Folder of the charter that is worked on."""
+        return self.root / "charter"
+
     def member(self, member: str) -> MemberFolder:
         return MemberFolder(self.root / "members" / member)
+
+    def overseer_keys(self, overseer: str) -> KeyRing:
+        """Keys of one of the oversight body, when they lie on this machine."""
+        return KeyRing(self.root / "overseers" / overseer / "private")
 
     def run_path(self, name: str) -> Path:
         return self.root / "runs" / f"{name}.toml"

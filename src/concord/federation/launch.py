@@ -23,16 +23,19 @@ from concord.base.files import storage_errors, write_atomic
 from concord.charter.run import RunDocument, describe
 from concord.data.torn import remove_torn
 from concord.federation.assembly import Assembly, Tokenizer
+from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
 from concord.federation.engine.local import LocalEngine
 from concord.federation.folders import FederationFolder
 from concord.federation.messages import TextCounts
+from concord.federation.office import adopt_if_all_keys_are_here
 from concord.federation.preflight import check_run, check_start, parallel_set
 from concord.federation.records import RunFolder
 from concord.federation.report import ParallelCount, TokenizerPart
 from concord.federation.vocabulary import learn_tokenizer, wait_until_prepared
 from concord.federation.watcher import Watcher
 from concord.federation.workers import PRELOADED, serve_member
+from concord.ledger.log import open_log
 from concord.model.tokenizer import Tokenizer as NetworkTokenizer
 
 MAX_PAYLOAD_BYTES = 8 << 30
@@ -61,8 +64,14 @@ def run_locally(
     folder = RunFolder(federation.root, run.name)
     check_start(folder, run, resume=resume)
     check_run(federation, run)
-    with _assembled(federation, folder, run) as assembly:
-        return _run(federation, folder, run, assembly, watcher)
+    clock = SystemClock()
+    adopted = adopt_if_all_keys_are_here(federation, run, clock)
+    if adopted:
+        watcher.note(adopted)
+    with open_log(federation.log) as log:
+        chronicle = Chronicle(federation, log, clock)
+        with _assembled(federation, folder, run) as assembly:
+            return _run(federation, folder, run, assembly, chronicle, watcher)
 
 
 def learn_locally(
@@ -115,6 +124,7 @@ def _run(
     folder: RunFolder,
     run: RunDocument,
     assembly: Assembly,
+    chronicle: Chronicle,
     watcher: Watcher,
 ) -> RunNotes:
     notes = RunNotes()
@@ -124,7 +134,13 @@ def _run(
         tokenizer = _tokenizer(federation, folder, run, assembly, watcher)
     with _phase(notes, watcher, "rounds"):
         Coordinator(
-            run, folder, assembly, tokenizer=tokenizer, clock=SystemClock(), watcher=watcher
+            run,
+            folder,
+            assembly,
+            tokenizer=tokenizer,
+            chronicle=chronicle,
+            clock=SystemClock(),
+            watcher=watcher,
         ).run()
     for member, place in assembly.places.items():
         if place.text is not None:

@@ -8,7 +8,7 @@ again; refused ones are dropped, and so are bases older than the last two, but f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +20,8 @@ from concord.base.tensors import TensorFile
 from concord.charter.run import RunDocument
 from concord.federation.assembly import CurrentBase
 from concord.federation.frames import Frame
-from concord.federation.messages import UpdateHeader
 from concord.federation.records import Contribution, RoundRecord, RunFolder
+from concord.federation.work import UpdateHeader
 from concord.ledger.arithmetic import (
     RoundInputs,
     ScreenedUpdate,
@@ -33,6 +33,8 @@ from concord.ledger.arithmetic import (
 )
 from concord.update.combine import CombinedRound, RoundPaths
 from concord.update.screening import NormHistory
+
+Announce = Callable[[RoundRecord, Digest, Digest], None]
 
 
 class RunState:
@@ -115,9 +117,15 @@ class RunState:
         """Begin to take updates for the next round."""
         return OpenMerge(self, started_s)
 
-    def advance(self, record: RoundRecord) -> RoundRecord:
-        """Commit a record, chained to the last one, and drop what is no longer needed."""
+    def advance(self, record: RoundRecord, announce: Announce = lambda *_: None) -> RoundRecord:
+        """Commit a record, chained to the last one, and drop what is no longer needed.
+
+        Args:
+            announce: Told the record, its digest and the base before, when all it names is on
+                disk; when this returns, the round has happened.
+        """
         record = record.model_copy(update={"previous": self._previous})
+        announce(record, self.folder.keep(record), self._record.base)
         self._previous = self.folder.commit(record)
         now = {self._record.base, record.base, record.outer_state, record.step}
         for digest in {self._older_base, self._record.outer_state, self._record.step}:
@@ -178,6 +186,7 @@ class OpenMerge:
         now_s: float,
         bytes_up: Mapping[str, int],
         bytes_down: Mapping[str, int],
+        announce: Announce = lambda *_: None,
     ) -> RoundRecord:
         """Merge, take the outer step, write everything, and commit the record.
 
@@ -210,7 +219,7 @@ class OpenMerge:
         for taken in self._taken.values():
             self.state.folder.objects.adopt(taken.path, taken.header.payload_digest)
         self._taken.clear()
-        return self.state.advance(record)
+        return self.state.advance(record, announce)
 
     def _merge(
         self, updates: Mapping[str, ScreenedUpdate], weights: Mapping[str, Fraction]

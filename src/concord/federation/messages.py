@@ -1,5 +1,8 @@
 """Every message that crosses a member's boundary: JSON of known schema, plus at most one payload.
 
+What a member decides or measures crosses as a signed statement of the ledger (`Said`); the rest is
+what it takes to get there.
+
 Nothing executable travels and nothing is free-form: a message of unknown kind, with an unknown
 key, or longer than its limit is refused. Payloads are arrays described by the run document, pair
 counts, a tokenizer file or a tensor file; who receives one checks it against what it expects.
@@ -16,10 +19,13 @@ from concord.base.canonical import canonical_json, parse_json
 from concord.base.errors import ConcordError, MessageRefused
 from concord.charter.run import Document, describe
 
-MAX_MESSAGE_BYTES = 1 << 20
+MAX_MESSAGE_BYTES = 2 << 20
+MAX_ENTRY_BYTES = 65_535
+MAX_NOTE_BYTES = 1 << 20
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Sum = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(max_length=256)]
+Note = Annotated[str, Field(max_length=MAX_NOTE_BYTES)]
 DigestText = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -62,14 +68,29 @@ class TakeBase(Document):
     """Digest of the last update of this member that went into a base, if any."""
 
 
-class Train(Document):
-    """The plan of a round: start from `base`, take `inner_steps`, send an update."""
+class TakeDocuments(Document):
+    """Charters and run documents that the log names by digest; payload: the documents, joined."""
 
-    kind: Literal["train"] = "train"
-    run: DigestText
-    round: Count
-    base: DigestText
-    inner_steps: Count
+    kind: Literal["take_documents"] = "take_documents"
+
+
+class ExtendLog(Document):
+    """Entries of the log that the member has not seen, and the checkpoint after them.
+
+    Payload: the entries, joined. The member checks every one, and cosigns.
+    """
+
+    kind: Literal["extend_log"] = "extend_log"
+    start: Count
+    note: Note
+
+
+class CallRound(Document):
+    """The plan with this digest is in the log, under this cosigned checkpoint: take part?"""
+
+    kind: Literal["call_round"] = "call_round"
+    plan: DigestText
+    note: Note
 
 
 class Committed(Document):
@@ -149,19 +170,22 @@ class FirstBase(Document):
     digest: DigestText
 
 
-class Grant(Document):
-    """The member takes part in the round."""
+class Said(Document):
+    """A statement that the member signed: a grant, a refusal, an update or a measurement.
 
-    kind: Literal["grant"] = "grant"
-    round: Count
+    `entry` is the envelope as the log will hold it; payload: the encoded tensors of an update.
+    """
+
+    kind: Literal["said"] = "said"
+    entry: Annotated[str, Field(max_length=MAX_ENTRY_BYTES)]
 
 
-class Refusal(Document):
-    """The member does not take part in the round."""
+class Cosigned(Document):
+    """The member's witness saw no other history than this checkpoint's."""
 
-    kind: Literal["refusal"] = "refusal"
-    round: Count
-    reason: Name
+    kind: Literal["cosigned"] = "cosigned"
+    size: Count
+    line: Annotated[str, Field(max_length=1000)]
 
 
 class Progress(Document):
@@ -171,32 +195,6 @@ class Progress(Document):
     round: Count
     steps: Count
     tokens: Count
-
-
-class UpdateHeader(Document):
-    """An update; payload: the encoded tensors. Declared work is counted, never weighed."""
-
-    kind: Literal["update"] = "update"
-    round: Count
-    base: DigestText
-    payload_digest: DigestText
-    steps: Count
-    tokens: Count
-    flops: Count
-    train_s: Sum
-    mean_loss: Sum
-
-
-class Evaluation(Document):
-    """Sums over the member's held-out text for one base."""
-
-    kind: Literal["evaluation"] = "evaluation"
-    round: Count
-    base: DigestText
-    nats: Sum
-    bytes: Count
-    tokens: Count
-    documents: Count
 
 
 class Failed(Document):
@@ -213,23 +211,16 @@ ToMember = Annotated[
     | UseTokenizer
     | SendBase
     | TakeBase
-    | Train
+    | TakeDocuments
+    | ExtendLog
+    | CallRound
     | Committed
     | Evaluate
     | Finish,
     Field(discriminator="kind"),
 ]
 FromMember = Annotated[
-    Prepared
-    | PairCounts
-    | Ready
-    | FirstBase
-    | Grant
-    | Refusal
-    | Progress
-    | UpdateHeader
-    | Evaluation
-    | Failed,
+    Prepared | PairCounts | Ready | FirstBase | Said | Cosigned | Progress | Failed,
     Field(discriminator="kind"),
 ]
 TO_MEMBER: TypeAdapter[ToMember] = TypeAdapter(ToMember)

@@ -7,8 +7,8 @@
                                       records, accepted updates, tokenizer; and for a while:
                                       the last bases, outer state and step
 
-A round is committed when its record is in place, and not before: everything a record points to is
-written first. What a crash leaves behind is either unreferenced or complete.
+Everything a record points to is written first. Under a log, a round has happened when the log says
+so; what lies here is then put in place, and a crash in between is mended from the objects.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from concord.base.errors import CheckpointError, DocumentError
 from concord.base.files import storage_errors, write_atomic
 from concord.base.objects import ObjectStore
 from concord.charter.run import Document, ExactFraction, describe
-from concord.federation.messages import Count, DigestText, Evaluation, Name, Sum
+from concord.federation.messages import Count, DigestText, Name, Sum
 
 
 class Contribution(Document):
@@ -65,6 +65,17 @@ class RoundRecord(Document):
     tokenizer: DigestText | None = None
 
 
+class Evaluation(Document):
+    """Sums over a member's held-out text for one base; what it stated, kept at hand for reports."""
+
+    round: Count
+    base: DigestText
+    nats: Sum
+    bytes: Count
+    tokens: Count
+    documents: Count
+
+
 class RunFolder:
     """Where one run keeps its records, below a federation's folder."""
 
@@ -87,12 +98,20 @@ class RunFolder:
     def started(self) -> bool:
         return (self._records / "000000.json").exists()
 
+    def keep(self, record: RoundRecord) -> Digest:
+        """Put a record among the objects, where the log's statement will name it."""
+        return self.objects.put(_bytes_of(record))
+
     def commit(self, record: RoundRecord) -> Digest:
-        """Write a record, and among the objects too. Then its round has happened."""
-        data = canonical_json(record.model_dump(mode="json"))
+        """Write a record in its place, and among the objects."""
+        data = _bytes_of(record)
         self.objects.put(data)
         write_atomic(self._records / f"{record.round:06d}.json", data)
         return digest_bytes(data)
+
+    def restore(self, round_: int, data: bytes) -> None:
+        """Write a record that the log names and a crash kept from its place."""
+        write_atomic(self._records / f"{round_:06d}.json", data)
 
     def records(self) -> list[tuple[Digest, RoundRecord]]:
         """All records in order, checked as a chain.
@@ -141,6 +160,10 @@ class RunFolder:
         path = self.root / name
         write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
         return path
+
+
+def _bytes_of(record: RoundRecord) -> bytes:
+    return canonical_json(record.model_dump(mode="json"))
 
 
 def _read_record(path: Path) -> tuple[Digest, RoundRecord]:

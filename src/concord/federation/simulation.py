@@ -22,8 +22,9 @@ from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.member.training import MemberTraining
 from concord.federation.merging import RunState
-from concord.federation.messages import Committed, Train
+from concord.federation.messages import Committed
 from concord.federation.records import RoundRecord, RunFolder
+from concord.federation.work import Train
 from concord.train.evaluate import HeldoutSums, heldout_sums
 
 

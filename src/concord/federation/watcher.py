@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from concord.federation.messages import Evaluation, Progress
-from concord.federation.records import RoundRecord
+from concord.federation.messages import Progress
+from concord.federation.records import Evaluation, RoundRecord
 
 
 class Watcher:
@@ -14,6 +14,9 @@ class Watcher:
 
     def tokenizer_progress(self, merges: int, total: int) -> None:
         """So many merges are chosen."""
+
+    def note(self, text: str) -> None:
+        """Something was done that the user should know of."""
 
     def round_called(self, round_: int, members: tuple[str, ...], inner_steps: int) -> None:
         """A plan went out."""

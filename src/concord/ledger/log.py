@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from concord.base.errors import ForkDetected, LogCorrupt, LogError
+from concord.base.errors import ForkDetected, LogCorrupt, LogError, LogHeld
 from concord.base.files import make_folder, storage_errors, sync_folder, write_atomic
 from concord.base.locks import Held, locked
 from concord.crypto.merkle import leaf_hash, tree_root
@@ -236,13 +236,26 @@ class Log(LogView):
             sync_folder(folder)
 
 
+def open_log(folder: Path) -> Log:
+    """Open a log for writing, of whatever origin its checkpoint names.
+
+    Raises:
+        LogError: nothing was published there; LogHeld: another process writes to it.
+        LogCorrupt: as `Log.open`.
+    """
+    note = read_checkpoint(folder)
+    if note is None:
+        raise LogError("there is no log", where=folder, remedy="`concord init` founds a federation")
+    return Log.open(folder, note.checkpoint.origin)
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     try:
         with locked(folder / LOCK, wait=False):
             yield
     except Held as error:
-        raise LogError(
+        raise LogHeld(
             "another process writes to this log",
             where=folder,
             remedy="wait for it, or stop it; reading needs no lock",

@@ -16,39 +16,44 @@ from pathlib import Path
 
 import numpy as np
 
+from concord.base.clock import SystemClock
 from concord.base.digest import Digest, digest_bytes, digest_file
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
 from concord.charter.run import Document, RunDocument, parse_run
+from concord.federation.folders import MemberFolder
 from concord.federation.frames import ConnectionLost, Frame, Payload, receive_frame, send_frame
+from concord.federation.member.voice import MemberVoice
 from concord.federation.messages import (
     TO_MEMBER,
+    CallRound,
     Committed,
     Evaluate,
-    Evaluation,
+    ExtendLog,
     Failed,
     Finish,
     FirstBase,
-    Grant,
     Prepare,
     Prepared,
     Ready,
-    Refusal,
+    Said,
     SendBase,
     TakeBase,
+    TakeDocuments,
     TextCounts,
-    Train,
-    UpdateHeader,
     UseTokenizer,
     decode_message,
     encode_message,
 )
+from concord.federation.work import Train, UpdateHeader
+from concord.ledger.entries import Entry
 from concord.ledger.layouts import step_layout, update_layout
+from concord.ledger.statements.rounds import Measured
 from concord.update.combine import apply_step
 from concord.update.payload import MAGIC, UpdateFile, UpdateIdentity, encode_update
 
 SPECS = [TensorSpec("embed_tokens.weight", (8, 16)), TensorSpec("layer.weight", (16, 16))]
 MAX_PAYLOAD_BYTES = 1 << 24
-PACE_S = 0.1
+PACE_S = 0.2
 """A round takes this long, so that a member which was started again finds one to join."""
 
 
@@ -76,6 +81,7 @@ class ScriptedMember:
         spool = folder / "spool"
         spool.mkdir(exist_ok=True)
         self._spool = spool
+        self._voice = MemberVoice(MemberFolder(folder), SystemClock())
 
     def serve(self) -> bool:
         """Handle one message; False at the end of the run."""
@@ -92,8 +98,12 @@ class ScriptedMember:
                 self._send(FirstBase(digest=digest), path)
             case TakeBase():
                 self._take(frame, message.digest)
-            case Train():
-                self._train(message)
+            case TakeDocuments():
+                self._voice.take_documents(frame.read_payload())
+            case ExtendLog():
+                self._send(self._voice.extend(message, frame.read_payload()))
+            case CallRound():
+                self._answer(message)
             case Committed():
                 self._apply(message, frame)
             case Evaluate():
@@ -130,11 +140,21 @@ class ScriptedMember:
         frame.payload.replace(self._folder / "base.tensors")
         self._base = digest
 
-    def _train(self, plan: Train) -> None:
-        if self._does("refuse", plan.round):
-            self._send(Refusal(round=plan.round, reason="no grant for this use"))
-            return
-        self._send(Grant(round=plan.round))
+    def _say(self, entry: Entry, payload: Payload = None) -> None:
+        self._send(Said(entry=entry.data.decode()), payload)
+
+    def _answer(self, call: CallRound) -> None:
+        assert self._run is not None  # noqa: S101 - prepared before
+        round_ = self._voice.round_of(self._run.digest)
+        objection = "no grant for this use" if self._does("refuse", round_) else None
+        entry, work = self._voice.answer(
+            call, run=self._run.digest, base=self._base, objection=objection
+        )
+        self._say(entry)
+        if work is not None:
+            self._train(call, work)
+
+    def _train(self, call: CallRound, plan: Train) -> None:
         if self._does("die", plan.round):
             os._exit(9)
         if self._does("hang", plan.round):
@@ -146,9 +166,9 @@ class ScriptedMember:
             send_frame(self._stream, b'{"kind":"run_this"}')
             return
         time.sleep(2.0 if self._does("be_slow", plan.round) else PACE_S)
-        self._send_update(plan)
+        self._send_update(call, plan)
 
-    def _send_update(self, plan: Train) -> None:
+    def _send_update(self, call: CallRound, plan: Train) -> None:
         assert self._run is not None  # noqa: S101 - prepared before
         base = TensorFile(self._folder / "base.tensors")
         arrays = {spec.name: self._difference(spec, plan) for spec in base.specs}
@@ -172,9 +192,10 @@ class ScriptedMember:
             train_s=0.0,
             mean_loss=1.0,
         )
-        self._send(header, data)
+        entry = self._voice.announce(call, plan, header, len(data))
+        self._say(entry, data)
         if self._does("send_twice", plan.round):
-            self._send(header, data)
+            self._say(entry, data)
 
     def _difference(self, spec: TensorSpec, plan: Train) -> FloatArray:
         text = f"{self._id} {plan.round} {plan.base} {spec.name}"
@@ -197,10 +218,10 @@ class ScriptedMember:
         self._base = digest
 
     def _evaluate(self, message: Evaluate) -> None:
+        assert self._run is not None  # noqa: S101 - prepared before
         found = digest_file(self._folder / "base.tensors")
-        self._send(
-            Evaluation(round=message.round, base=found, nats=1.0, bytes=8, tokens=2, documents=1)
-        )
+        body = Measured(base=found, nats=1.0, bytes=8, tokens=2, documents=1)
+        self._say(self._voice.measured(body, run=self._run.digest, round_=message.round))
 
 
 def _with_infinite_scale(data: bytes) -> bytes:

@@ -1,8 +1,9 @@
 """What a member does with each message: the member's half of the protocol.
 
-    Prepare ─► Prepared        CountPairs ─► PairCounts      UseTokenizer ─► Ready
-    SendBase ─► FirstBase      TakeBase, Committed: apply     Evaluate ─► Evaluation
-    Train ─► Grant, Progress…, UpdateHeader
+    Prepare ─► Prepared        CountPairs ─► PairCounts        UseTokenizer ─► Ready
+    SendBase ─► FirstBase      TakeBase, Committed: apply      TakeDocuments: keep
+    ExtendLog ─► Cosigned      Evaluate ─► Said(evaluation)
+    CallRound ─► Said(refusal), or Said(grant), Progress…, Said(update-header)
 
 Messages are handled one after another. Training stops early when another message waits: then the
 round is over, or the run.
@@ -24,26 +25,30 @@ from concord.federation.member.group import Group, form_group
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.member.training import MemberTraining
+from concord.federation.member.voice import MemberVoice
 from concord.federation.messages import (
+    CallRound,
     Committed,
     CountPairs,
     Evaluate,
-    Evaluation,
+    ExtendLog,
     Failed,
     Finish,
     FirstBase,
-    Grant,
     PairCounts,
     Prepare,
     Prepared,
     Progress,
     Ready,
+    Said,
     SendBase,
     TakeBase,
+    TakeDocuments,
     ToMember,
-    Train,
     UseTokenizer,
 )
+from concord.ledger.entries import Entry
+from concord.ledger.statements.rounds import Measured
 
 PROGRESS_EVERY_S = 0.5
 
@@ -83,6 +88,7 @@ class MemberSession:
         self._group: Group | None = None
         self._text: MemberText | None = None
         self._training: MemberTraining | None = None
+        self._voice = MemberVoice(folder, clock)
 
     def handle(self, message: ToMember, frame: Frame) -> bool:
         """Handle one message; False when the run is over.
@@ -103,7 +109,11 @@ class MemberSession:
                 self._send(FirstBase(digest=digest), path)
             case TakeBase():
                 self._take_base(message, frame)
-            case Train():
+            case TakeDocuments():
+                self._voice.take_documents(frame.read_payload())
+            case ExtendLog():
+                self._send(self._voice.extend(message, frame.read_payload()))
+            case CallRound():
                 self._train(message)
             case Committed():
                 self._apply(message, frame)
@@ -166,11 +176,14 @@ class MemberSession:
         training.state.settle(message.included)
         training.check_base(message.digest)
 
-    def _train(self, message: Train) -> None:
+    def _train(self, call: CallRound) -> None:
         training = self._ready
-        if message.base != training.state.status.base or message.run != training.run.digest:
-            raise MessageRefused("the plan names a base or a run that this member does not hold")
-        self._send(Grant(round=message.round))
+        entry, work = self._voice.answer(
+            call, run=training.run.digest, base=training.state.status.base
+        )
+        self._say(entry)
+        if work is None:
+            return
         told_s = self._clock.monotonic_s()
 
         def tell(steps: int, tokens: int) -> None:
@@ -178,12 +191,16 @@ class MemberSession:
             now_s = self._clock.monotonic_s()
             if now_s - told_s >= PROGRESS_EVERY_S:
                 told_s = now_s
-                self._send(Progress(round=message.round, steps=steps, tokens=tokens))
+                self._send(Progress(round=work.round, steps=steps, tokens=tokens))
 
-        made = training.train(message, interrupted=self._interrupted, on_progress=tell)
+        made = training.train(work, interrupted=self._interrupted, on_progress=tell)
         if made is not None:
             header, payload = made
-            self._send(header, payload)
+            size = payload.stat().st_size
+            self._say(self._voice.announce(call, work, header, size), payload)
+
+    def _say(self, entry: Entry, payload: Payload = None) -> None:
+        self._send(Said(entry=entry.data.decode()), payload)
 
     def _apply(self, message: Committed, frame: Frame) -> None:
         self._ready.apply(message, frame)
@@ -193,13 +210,11 @@ class MemberSession:
         training = self._ready
         training.check_base(message.base)
         sums = training.evaluate()
-        self._send(
-            Evaluation(
-                round=message.round,
-                base=message.base,
-                nats=sums.nats,
-                bytes=sums.bytes,
-                tokens=sums.tokens,
-                documents=sums.documents,
-            )
+        body = Measured(
+            base=message.base,
+            nats=sums.nats,
+            bytes=sums.bytes,
+            tokens=sums.tokens,
+            documents=sums.documents,
         )
+        self._say(self._voice.measured(body, run=training.run.digest, round_=message.round))

@@ -29,7 +29,8 @@ from concord.federation.member.network import (
 from concord.federation.member.orders import Measure, Steps
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
-from concord.federation.messages import Committed, Train, UpdateHeader
+from concord.federation.messages import Committed
+from concord.federation.work import Train, UpdateHeader
 from concord.ledger.layouts import step_layout, update_layout
 from concord.model.tensors import read_tensors
 from concord.train.evaluate import HeldoutSums

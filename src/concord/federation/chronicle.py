@@ -1,0 +1,207 @@
+"""The coordinator's pen: what was planned, answered and committed goes into the log, in order.
+
+Everything that enters is first held against the state (`concord.ledger.state`), so the log holds
+nothing that a reader would refuse. A round has happened when its record is in the log, on disk,
+and not before; what lies in the run's folder is made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from concord.base.clock import Clock
+from concord.base.digest import Digest
+from concord.base.errors import FederationError, SignatureRefused, StatementRefused
+from concord.crypto.notes import Note, sign_checkpoint
+from concord.federation.folders import FederationFolder
+from concord.federation.joined import join
+from concord.federation.messages import Cosigned, ExtendLog, TakeDocuments
+from concord.ledger.entries import Entry
+from concord.ledger.inbox import Inbox
+from concord.ledger.log import Log
+from concord.ledger.names import log_origin
+from concord.ledger.replica import Replica
+from concord.ledger.signer import Signer
+from concord.ledger.state.library import ObjectLibrary
+from concord.ledger.state.model import State
+from concord.ledger.statements.fields import Body
+
+
+class Chronicle:
+    """The log of a federation, as its coordinator writes it.
+
+    Args:
+        federation: The federation's folder; the log and the objects are in it.
+        log: The log, open for writing.
+        clock: Time, handed in.
+    """
+
+    def __init__(self, federation: FederationFolder, log: Log, clock: Clock) -> None:
+        self._federation = federation
+        self._log = log
+        self._clock = clock
+        self._inbox = Inbox(federation.root / "log" / "inbox")
+        self._objects = federation.objects
+        self.library = ObjectLibrary(federation.objects)
+        self._replica = Replica(self.library)
+        self._replica.extend(log.entries(0, log.size))
+        self._replica.require_founded()
+        self._pending: list[bytes] = []
+        self._told: dict[str, int] = {}
+        self._note: Note | None = None
+        member = self.state.coordinator.member
+        self._keys = federation.member(member).keys
+        self._signer = Signer(member, "coordinator", self._keys, clock)
+        if not self._keys.exists():
+            raise FederationError(
+                f"member {member!r} runs the coordinator, and its key is not here",
+                where=self._keys.folder,
+                remedy="run this at that member, or take the role over: `concord coordinator take`",
+            )
+
+    @property
+    def state(self) -> State:
+        return self._replica.state
+
+    def now(self) -> int:
+        """Unix seconds, by the coordinator's clock."""
+        return int(self._clock.unix_s())
+
+    # --- what enters ------------------------------------------------------------------------
+
+    def say(self, body: Body, *, run: Digest | None = None, round_: int | None = None) -> Entry:
+        """A statement of the coordinator."""
+        entry = self._signer.say(self.state, body, run=run, round_=round_)
+        self._take(entry)
+        return entry
+
+    def hear(self, data: bytes, *, member: str) -> Entry:
+        """A statement that a member sent over its own connection.
+
+        Raises:
+            StatementRefused: it is another member's, or may not stand here.
+        """
+        entry = Entry.parse(data, where=member)
+        author = entry.statement.author
+        if (author.role, author.party) != ("member", member):
+            raise StatementRefused(f"came from {member!r} and names {author.party!r}")
+        if entry.statement.time > self.now() + self._skew_s():
+            raise StatementRefused("is from the future", where=f"{member}: time")
+        self._take(entry)
+        return entry
+
+    def _skew_s(self) -> int:
+        return self.library.charter(self.state.charter).log.clock_skew_s
+
+    def _take(self, entry: Entry) -> None:
+        self._replica.take(entry)
+        self._pending.append(entry.data)
+
+    def flush(self) -> None:
+        """Write what was taken; afterwards it is on disk.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        if self._pending:
+            self._log.append(self._pending)
+            self._pending.clear()
+
+    def take_from_inbox(self) -> list[tuple[str, str]]:
+        """Take statements that were handed in while the log was held; returns those refused.
+
+        Each with the reason: they stay beside the log for whoever handed them in.
+        """
+        refused = []
+        for name, data in self._inbox.waiting():
+            try:
+                self._take(Entry.parse(data, where=name))
+                self._inbox.done(name)
+            except StatementRefused as error:
+                refused.append((name, str(error)))
+                self._inbox.refuse(name, str(error))
+        if self._pending:
+            self.flush()
+        return refused
+
+    # --- checkpoints ------------------------------------------------------------------------
+
+    def seal(self) -> None:
+        """Make a checkpoint of all that was taken; it is the one that members cosign from now on.
+
+        What comes afterwards is under the next one.
+        """
+        self.flush()
+        mine = self._replica.checkpoint
+        if self._note is None or self._note.checkpoint != mine:
+            line = sign_checkpoint(mine, log_origin(self.state.name), self._keys.load("log"))
+            self._note = Note(mine, (line,))
+
+    @property
+    def note(self) -> Note:
+        """The checkpoint with all cosignatures so far."""
+        if self._note is None:
+            self.seal()
+        assert self._note is not None  # noqa: S101 - just made
+        return self._note
+
+    def news_for(self, member: str) -> tuple[ExtendLog, bytes]:
+        """What a member has not seen of the log up to the checkpoint, and the checkpoint."""
+        note = self.note
+        start = self._told.get(member, 0)
+        entries = list(self._log.entries(start, note.checkpoint.size))
+        self._told[member] = note.checkpoint.size
+        return ExtendLog(start=start, note=note.encode().decode()), join(entries)
+
+    def forget(self, member: str) -> None:
+        """A member's process is new: it is told everything again."""
+        self._told.pop(member, None)
+
+    def knows_nothing(self, member: str) -> bool:
+        return member not in self._told
+
+    def documents(self) -> tuple[TakeDocuments, bytes]:
+        """All charters and run documents that the log names, for a member that has none."""
+        found = [self._objects.get(digest) for digest in self._document_digests()]
+        return TakeDocuments(), join(found)
+
+    def _document_digests(self) -> Iterable[Digest]:
+        self.flush()
+        named: dict[Digest, None] = {}
+        for data in self._log.entries():
+            for digest in self.library.named_by(Entry.parse(data).statement):
+                named[digest] = None
+        return named
+
+    def cosigned(self, member: str, message: Cosigned) -> bool:
+        """A member's cosignature; False for one of an older checkpoint, of no use any more.
+
+        Raises:
+            SignatureRefused: it is wrong.
+        """
+        note = self.note
+        if message.size != note.checkpoint.size:
+            return False
+        joined = note.with_lines(message.line)
+        if member not in self._replica.witnesses(joined):
+            raise SignatureRefused("a cosignature is not by this member", where=member)
+        self._note = joined
+        return True
+
+    def witnesses(self) -> tuple[int, int]:
+        """How many cosigned the checkpoint, and how many are needed."""
+        return len(self._replica.witnesses(self.note)), self._replica.quorum_needed()
+
+    def witnessed(self) -> bool:
+        """Whether a quorum cosigned the checkpoint."""
+        have, needed = self.witnesses()
+        return have >= needed
+
+    def must_be_witnessed(self) -> bool:
+        """Whether the charter lets members train only under a witnessed checkpoint."""
+        return self.library.charter(self.state.charter).log.witnessed_before_training
+
+    def publish(self) -> Note:
+        """Write the checkpoint with all cosignatures so far."""
+        self._log.publish(self.note)
+        return self.note

@@ -1,0 +1,47 @@
+"""An entry of the log: a signed envelope around one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from concord.base.errors import CryptoError, DocumentError, StatementRefused
+from concord.crypto.dsse import Envelope, sign_envelope
+from concord.crypto.keys import PrivateKey
+from concord.ledger.statements.statement import PAYLOAD_TYPE, Statement
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A statement with its signatures, and the bytes that the log holds."""
+
+    statement: Statement
+    envelope: Envelope
+    data: bytes
+
+    @classmethod
+    def parse(cls, data: bytes, *, where: object = None) -> Self:
+        """Read an entry; its signatures are not checked yet.
+
+        Raises:
+            StatementRefused: it is no envelope around a statement.
+        """
+        try:
+            envelope = Envelope.decode(data)
+        except (CryptoError, DocumentError) as error:
+            raise StatementRefused(f"is no envelope: {error.message}", where=where) from error
+        if envelope.payload_type != PAYLOAD_TYPE:
+            raise StatementRefused("is an envelope of another type", where=where)
+        return cls(Statement.parse(envelope.payload, where=where), envelope, data)
+
+    @classmethod
+    def sign(cls, statement: Statement, keys: Sequence[PrivateKey]) -> Self:
+        """Sign a statement with one or more keys."""
+        envelope = sign_envelope(statement.payload(), PAYLOAD_TYPE, keys)
+        return cls(statement, envelope, envelope.encode())
+
+    def also_signed(self, key: PrivateKey) -> Entry:
+        """The same statement with one more signature."""
+        envelope = self.envelope.with_signature(key)
+        return Entry(self.statement, envelope, envelope.encode())

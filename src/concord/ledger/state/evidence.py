@@ -1,0 +1,42 @@
+"""How the state changes with records of data, evidence of gates, and releases."""
+
+from __future__ import annotations
+
+from concord.base.errors import StatementRefused
+from concord.ledger.state.model import State, put
+from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
+from concord.ledger.statements.statement import Author
+
+
+def record_dataset(state: State, body: DatasetRecord, author: Author) -> State:
+    """A member's datasets by name; a revoked one is there no more."""
+    own = {k: v for k, v in state.datasets.get(author.party, {}).items() if k != body.dataset}
+    if body.revoked and len(own) == len(state.datasets.get(author.party, {})):
+        raise StatementRefused(f"{body.dataset!r} was not recorded")
+    if not body.revoked:
+        own[body.dataset] = body.record
+    return state.model_copy(update={"datasets": put(state.datasets, author.party, own)})
+
+
+def record_evidence(state: State, body: GateEvidence, author: Author) -> State:
+    """Results by model, gate and runner; the last one stands."""
+    results = put(state.evidence.get(body.model, {}), f"{body.gate}/{author.party}", body.result)
+    return state.model_copy(update={"evidence": put(state.evidence, body.model, results)})
+
+
+def release(state: State, body: Release, author: Author) -> State:
+    """A version is published; a version is published once."""
+    if author.role != "coordinator":
+        raise StatementRefused("only the coordinator publishes")
+    adopted = any(
+        seat.decision == body.decision
+        and seat.outcome == "adopted"
+        and seat.change.kind == "release"
+        and (seat.change.version, seat.change.model) == (body.version, body.model)
+        for seat in state.proposals.values()
+    )
+    if not adopted:
+        raise StatementRefused("no adopted decision says to publish this")
+    if body.version in state.releases:
+        raise StatementRefused(f"version {body.version!r} was published before")
+    return state.model_copy(update={"releases": put(state.releases, body.version, body.model)})

@@ -1,0 +1,247 @@
+"""The state that a log adds up to. Immutable; its digest is the same wherever it is computed.
+
+No clock in here: time is that of the statements. What expires (a halt, a suspension) is asked for
+with the time of the one who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field
+
+from concord.base.digest import Digest, digest_json
+from concord.base.errors import StatementRefused
+from concord.charter.run import Document
+from concord.ledger.statements.fields import BigCount
+from concord.ledger.statements.membership import CoordinatorEntry, MemberEntry, OverseerEntry
+from concord.ledger.statements.votes import Change
+
+Standing = Literal["probation", "full", "suspended", "left", "expelled"]
+Value = TypeVar("Value")
+NOBODY = CoordinatorEntry.model_construct(member="", log_key="")
+
+
+class MemberSeat(Document):
+    """One member, past or present."""
+
+    entry: MemberEntry
+    standing: Standing
+    ratified: Digest
+    """The charter it bound itself to."""
+    since: int
+    """Index of the entry that seated it."""
+    rounds: int = 0
+    """Rounds its update went into, since it was seated."""
+    suspended_until: int = 0
+
+
+class Vote(Document):
+    """A ballot that stands."""
+
+    ballot: Digest
+    choice: Literal["yes", "no", "abstain"]
+    charter: Digest
+    """The charter it was cast under; under another it does not count."""
+
+
+class ProposalSeat(Document):
+    """A proposal, open or decided."""
+
+    title: str
+    by: str
+    change: Change
+    closes: int
+    charter: Digest
+    opened: int
+    votes: dict[str, Vote] = Field(default_factory=dict)
+    comments: int = 0
+    outcome: str | None = None
+    rule: str | None = None
+    decision: Digest | None = None
+    effective: int = 0
+
+
+class HaltSeat(Document):
+    """A halt, in force until it is lifted or its time is over."""
+
+    scope: Literal["self", "all"]
+    by: tuple[str, ...]
+    ground: str
+    reason: str
+    began: int
+    until: int
+    extended: bool = False
+    lifted: bool = False
+
+
+class UpdateSeat(Document):
+    """An update that a member announced for the open plan."""
+
+    header: Digest
+    update: Digest
+    steps: int
+    tokens: int
+    flops: int
+
+
+class PlanSeat(Document):
+    """The plan of a round that is going on."""
+
+    digest: Digest
+    roster: tuple[str, ...]
+    base: Digest
+    inner_steps: int
+    quorum: str
+    granted: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    updates: dict[str, UpdateSeat] = Field(default_factory=dict)
+
+
+class RunSeat(Document):
+    """A run: adopted by vote, then opened, then round after round, then closed."""
+
+    name: str
+    rule: str
+    """The charter's rule by which it was adopted last."""
+    standing: Literal["adopted", "open", "closed"] = "adopted"
+    rounds: int = 0
+    attempt: int = 0
+    first_base: Digest | None = None
+    base: Digest | None = None
+    outer_state: Digest | None = None
+    tokenizer: Digest | None = None
+    record: Digest | None = None
+    plan: PlanSeat | None = None
+    recent: dict[str, Digest] = Field(default_factory=dict)
+    """The last bases by number of rounds: what members may still send measurements of."""
+    flops: BigCount = "0"
+    """Declared by members in this run."""
+
+
+class State(Document):
+    """Everything that is true after `size` entries."""
+
+    size: int = 0
+    time: int = 0
+    """Latest time of a statement, in Unix seconds."""
+    federation: Digest | None = None
+    name: str = ""
+    charter: Digest = ""
+    coming_charters: dict[Digest, int] = Field(default_factory=dict)
+    """Adopted charters that are not in force yet, with the time from which they are."""
+    members: dict[str, MemberSeat] = Field(default_factory=dict)
+    overseers: dict[str, OverseerEntry] = Field(default_factory=dict)
+    coordinator: CoordinatorEntry = NOBODY
+    term: int = 0
+    applications: dict[Digest, MemberEntry] = Field(default_factory=dict)
+    keys_used: tuple[str, ...] = ()
+    """Every key that was ever seated: none comes back in another place."""
+    revoked: tuple[str, ...] = ()
+    seqs: dict[str, int] = Field(default_factory=dict)
+    proposals: dict[Digest, ProposalSeat] = Field(default_factory=dict)
+    halts: dict[Digest, HaltSeat] = Field(default_factory=dict)
+    runs: dict[Digest, RunSeat] = Field(default_factory=dict)
+    flops: BigCount = "0"
+    """Declared by all members in all runs: what the marks on joint compute are held against."""
+    datasets: dict[str, dict[str, Digest]] = Field(default_factory=dict)
+    evidence: Annotated[dict[Digest, dict[str, str]], Field()] = Field(default_factory=dict)
+    releases: dict[str, Digest] = Field(default_factory=dict)
+
+    @property
+    def digest(self) -> Digest:
+        """Same log, same digest, on every machine."""
+        return digest_json(self.model_dump(mode="json"))
+
+    def member(self, name: str) -> MemberSeat:
+        """A member that is seated now.
+
+        Raises:
+            StatementRefused: there is none of that name, or it left or was expelled.
+        """
+        seat = self.members.get(name)
+        if seat is None or seat.standing in ("left", "expelled"):
+            raise StatementRefused(f"{name!r} is no member")
+        return seat
+
+    def seated(self) -> dict[str, MemberSeat]:
+        """All present members, suspended ones too, by id."""
+        return {
+            name: seat
+            for name, seat in sorted(self.members.items())
+            if seat.standing not in ("left", "expelled")
+        }
+
+    def suspended(self, name: str, now: int) -> bool:
+        return self.members[name].suspended_until > now
+
+    def voters(self, now: int) -> dict[str, MemberEntry]:
+        """Members with a vote: full, and not suspended."""
+        return {
+            name: seat.entry
+            for name, seat in self.seated().items()
+            if seat.standing == "full" and not self.suspended(name, now)
+        }
+
+    def bound(self, now: int) -> tuple[str, ...]:
+        """Members that may be in a round: ratified the charter in force, and not suspended."""
+        return tuple(
+            name
+            for name, seat in self.seated().items()
+            if seat.ratified == self.charter and not self.suspended(name, now)
+        )
+
+    def halt_of_all(self, now: int) -> Digest | None:
+        """The halt that holds for all at this time, if there is one."""
+        return _first(
+            digest for digest, halt in self.halts.items() if halt.scope == "all" and _on(halt, now)
+        )
+
+    def halt_of(self, member: str, now: int) -> Digest | None:
+        """The halt that holds for this member at this time: its own, or one of all."""
+        own = _first(
+            digest
+            for digest, halt in self.halts.items()
+            if halt.scope == "self" and halt.by == (member,) and _on(halt, now)
+        )
+        return own or self.halt_of_all(now)
+
+    def witness_keys(self) -> dict[str, str]:
+        """Witness key of each present member, by the name that its cosignature carries."""
+        return {name: seat.entry.witness_key for name, seat in self.seated().items()}
+
+    def run(self, document: Digest | None) -> RunSeat:
+        """A run that was adopted.
+
+        Raises:
+            StatementRefused: it was not.
+        """
+        seat = self.runs.get(document or "")
+        if seat is None:
+            raise StatementRefused("the run was not adopted by a vote")
+        return seat
+
+    def proposal(self, digest: Digest) -> ProposalSeat:
+        """A proposal, open or decided.
+
+        Raises:
+            StatementRefused: there is none.
+        """
+        seat = self.proposals.get(digest)
+        if seat is None:
+            raise StatementRefused("there is no such proposal")
+        return seat
+
+
+def _on(halt: HaltSeat, now: int) -> bool:
+    return not halt.lifted and halt.until > now
+
+
+def _first(found: Iterable[Digest]) -> Digest | None:
+    return min(found, default=None)
+
+
+def put(into: Mapping[str, Value], key: str, value: Value) -> dict[str, Value]:
+    """A copy of `into` with one key set."""
+    return {**into, key: value}

@@ -1,0 +1,353 @@
+"""How the state changes in a run: every statement is held against charter, run document and plan.
+
+That the numbers are right (each base from the base before and the updates) is not decided here
+but recomputed by `concord.ledger.replay`.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from concord.base.digest import Digest
+from concord.base.errors import DocumentError, StatementRefused
+from concord.charter.amend import choose_rule
+from concord.charter.constitution import Charter, Kind
+from concord.charter.run import RunDocument
+from concord.charter.schedule import inner_steps
+from concord.ledger.arithmetic import round_weights
+from concord.ledger.state.model import PlanSeat, RunSeat, State, UpdateSeat, put
+from concord.ledger.statements.rounds import (
+    Granted,
+    Measured,
+    Refused,
+    RoundCommitted,
+    RoundPlan,
+    RoundVoid,
+    RunClosed,
+    RunOpening,
+    UpdateSent,
+)
+from concord.ledger.statements.statement import Statement
+
+REMEMBERED_BASES = 16
+
+
+def open_run(state: State, body: RunOpening, statement: Statement) -> State:
+    """An adopted run begins."""
+    seat = state.run(statement.binding.run)
+    if seat.standing != "adopted":
+        raise StatementRefused(f"the run is {seat.standing} already")
+    return _put(
+        state,
+        statement,
+        seat,
+        standing="open",
+        first_base=body.first_base,
+        base=body.first_base,
+        tokenizer=body.tokenizer,
+        record=body.record,
+        recent={"0": body.first_base},
+    )
+
+
+def plan_round(
+    state: State, body: RoundPlan, statement: Statement, charter: Charter, run: RunDocument
+) -> State:
+    """The coordinator calls a round."""
+    seat, now = _open(state, statement), statement.time
+    _check_place(seat, statement)
+    if seat.plan is not None:
+        raise StatementRefused("the plan before it has not come to an end")
+    if halted := state.halt_of_all(now):
+        raise StatementRefused(f"all are halted: {state.halts[halted].reason}", where=halted)
+    if body.term != state.term:
+        raise StatementRefused(f"is of term {body.term}; the term is {state.term}", where="term")
+    if body.attempt != seat.attempt:
+        raise StatementRefused(f"must be attempt {seat.attempt}", where="attempt")
+    if body.base != seat.base:
+        raise StatementRefused("does not start from the current base", where="base")
+    _check_rule(state, seat, charter)
+    expected = (inner_steps(run.rounds, seat.rounds), run.update.codec, run.rounds.quorum)
+    if (body.inner_steps, body.codec, body.quorum) != expected:
+        raise StatementRefused("steps, codec or quorum are not those of the run document")
+    _check_roster(state, body, run, now)
+    plan = PlanSeat(
+        digest=statement.digest,
+        roster=body.roster,
+        base=body.base,
+        inner_steps=body.inner_steps,
+        quorum=str(body.quorum),
+    )
+    return _put(state, statement, seat, plan=plan)
+
+
+def _check_roster(state: State, body: RoundPlan, run: RunDocument, now: int) -> None:
+    bound = set(state.bound(now))
+    for name in body.roster:
+        if name not in run.member_ids:
+            raise StatementRefused(f"{name!r} is not in the run document", where="roster")
+        if name not in bound:
+            raise StatementRefused(
+                f"{name!r} is suspended, has left, or is not bound by the charter in force",
+                where="roster",
+            )
+        if state.halt_of(name, now):
+            raise StatementRefused(f"{name!r} has halted itself", where="roster")
+    omitted = [
+        name
+        for name in run.member_ids
+        if name in bound and not state.halt_of(name, now) and name not in body.roster
+    ]
+    if omitted:
+        raise StatementRefused(f"omits {', '.join(omitted)}, who may take part", where="roster")
+
+
+def _check_rule(state: State, seat: RunSeat, charter: Charter) -> None:
+    """Oversight grows with capability: past a mark of joint compute a stronger rule must adopt."""
+    needed = choose_rule(charter, Kind.RUN, flop=int(state.flops))
+    if seat.rule != needed:
+        raise StatementRefused(
+            f"joint compute has passed a mark of the charter: the run needs a decision by rule"
+            f" {needed!r}, and was adopted by {seat.rule!r}",
+            where="run",
+            remedy="put the run to the vote again: `concord propose run`",
+        )
+
+
+def grant(state: State, body: Granted, statement: Statement) -> State:
+    """A member takes part."""
+    seat = _open(state, statement)
+    plan = _plan(state, seat, statement, body.plan)
+    changed = plan.model_copy(
+        update={"granted": tuple(sorted({*plan.granted, statement.author.party}))}
+    )
+    return _put(state, statement, seat, plan=changed)
+
+
+def refuse(state: State, body: Refused, statement: Statement) -> State:
+    """A member does not take part; it may still say so after a grant."""
+    seat = _open(state, statement)
+    plan = _plan(state, seat, statement, body.plan)
+    party = statement.author.party
+    if party in plan.refused:
+        raise StatementRefused("refused already")
+    refused = tuple(sorted({*plan.refused, party}))
+    granted = tuple(name for name in plan.granted if name != party)
+    changed = plan.model_copy(update={"refused": refused, "granted": granted})
+    return _put(state, statement, seat, plan=changed)
+
+
+def announce(state: State, body: UpdateSent, statement: Statement) -> State:
+    """A member's update, by digest."""
+    seat = _open(state, statement)
+    plan = _plan(state, seat, statement, body.plan)
+    party = statement.author.party
+    if party not in plan.granted:
+        raise StatementRefused("an update needs a grant first")
+    if party in plan.updates:
+        raise StatementRefused("sent an update for this plan before")
+    if body.base != plan.base:
+        raise StatementRefused("starts from another base", where="base")
+    if body.steps > plan.inner_steps:
+        raise StatementRefused("declares more work than was planned", where="steps")
+    sent = UpdateSeat(
+        header=statement.digest,
+        update=body.update,
+        steps=body.steps,
+        tokens=body.tokens,
+        flops=body.flops,
+    )
+    changed = plan.model_copy(update={"updates": put(plan.updates, party, sent)})
+    return _put(state, statement, seat, plan=changed)
+
+
+def commit_round(
+    state: State, body: RoundCommitted, statement: Statement, charter: Charter, run: RunDocument
+) -> State:
+    """A round has happened."""
+    seat = _open(state, statement)
+    plan = _plan_of_coordinator(seat, statement, body.plan)
+    if halted := state.halt_of_all(statement.time):
+        raise StatementRefused("was committed while all were halted", where=halted)
+    if body.base_before != seat.base:
+        raise StatementRefused("does not follow from the current base", where="base_before")
+    if set(body.merged) & set(body.left_out) or set(body.merged) | set(body.left_out) != set(
+        plan.roster
+    ):
+        raise StatementRefused("every member of the roster is either merged or left out")
+    asked = math.ceil(Fraction(plan.quorum) * len(plan.roster))
+    needed = max(asked, charter.rounds.needed(len(plan.roster)))
+    if len(body.merged) < needed:
+        raise StatementRefused(
+            f"{len(body.merged)} updates of {len(plan.roster)}; the quorum is {needed}",
+            where="merged",
+        )
+    for name, merged in body.merged.items():
+        sent = plan.updates.get(name)
+        if sent is None or sent.update != merged.update:
+            raise StatementRefused(f"{name!r} did not send that update", where="merged")
+    _check_weights(state, body, charter, run)
+    flops = sum(sent.flops for sent in plan.updates.values())
+    state = _put(
+        state,
+        statement,
+        seat,
+        rounds=seat.rounds + 1,
+        attempt=0,
+        plan=None,
+        base=body.base,
+        outer_state=body.outer_state,
+        record=body.record,
+        recent=_remembered(seat, body.base),
+        flops=str(int(seat.flops) + flops),
+    )
+    state = state.model_copy(update={"flops": str(int(state.flops) + flops)})
+    return _end_probation(state, tuple(body.merged), charter)
+
+
+def _check_weights(state: State, body: RoundCommitted, charter: Charter, run: RunDocument) -> None:
+    try:
+        expected = round_weights(run, tuple(body.merged))
+    except DocumentError as error:
+        raise StatementRefused(error.message, where="merged") from error
+    for name, weight in expected.items():
+        if body.merged[name].weight != weight:
+            raise StatementRefused(
+                f"weight of {name!r} is {body.merged[name].weight}, not {weight}", where="merged"
+            )
+    owners: dict[str, Fraction] = {}
+    for name, weight in expected.items():
+        owner = state.members[name].entry.legal_owner
+        owners[owner] = owners.get(owner, Fraction(0)) + weight
+    for owner, share in owners.items():
+        if share > charter.influence.owner_cap:
+            raise StatementRefused(
+                f"{owner!r} has {share} of the weight, over the charter's cap of"
+                f" {charter.influence.owner_cap}",
+                where="merged",
+            )
+
+
+def _end_probation(state: State, merged: tuple[str, ...], charter: Charter) -> State:
+    members = dict(state.members)
+    for name in merged:
+        seat = members[name]
+        rounds = seat.rounds + 1
+        over = seat.standing == "probation" and rounds >= charter.members.probation_rounds
+        members[name] = seat.model_copy(
+            update={"rounds": rounds, "standing": "full" if over else seat.standing}
+        )
+    return state.model_copy(update={"members": members})
+
+
+def void_round(state: State, body: RoundVoid, statement: Statement) -> State:
+    """A planned round came to no end."""
+    seat = _open(state, statement)
+    _plan_of_coordinator(seat, statement, body.plan)
+    return _put(state, statement, seat, plan=None, attempt=seat.attempt + 1)
+
+
+def measure(state: State, body: Measured, statement: Statement) -> State:
+    """A member measured a base; nothing else follows from it."""
+    if statement.author.role != "member":
+        raise StatementRefused("only members measure")
+    seat = _open(state, statement, also_closed=True)
+    if seat.recent.get(str(statement.binding.round)) != body.base:
+        raise StatementRefused("is not of a base that this run had lately", where="base")
+    return state
+
+
+def close_run(state: State, body: RunClosed, statement: Statement, run: RunDocument) -> State:
+    """All rounds have happened."""
+    seat = _open(state, statement)
+    if seat.rounds != run.rounds.count or seat.base != body.base:
+        raise StatementRefused(f"{seat.rounds} of {run.rounds.count} rounds have happened")
+    return _put(state, statement, seat, standing="closed")
+
+
+def check_run(run: RunDocument, state: State, charter: Charter) -> None:
+    """Whether a run document is one that this charter and these members allow.
+
+    Raises:
+        StatementRefused: its roster, owners, cap or quorum are not.
+    """
+    seated = state.seated()
+    for one in run.roster:
+        if one.id not in seated:
+            raise StatementRefused(f"{one.id!r} is no member", where="roster")
+        owner = seated[one.id].entry.legal_owner
+        if (one.owner or one.id) != owner:
+            raise StatementRefused(f"the legal owner of {one.id!r} is {owner!r}", where="roster")
+    if run.update.owner_cap > charter.influence.owner_cap:
+        raise StatementRefused(
+            f"is {run.update.owner_cap}; the charter allows {charter.influence.owner_cap}",
+            where="update.owner_cap",
+        )
+    if run.rounds.quorum < charter.rounds.quorum:
+        raise StatementRefused(
+            f"is {run.rounds.quorum}; the charter asks for {charter.rounds.quorum}",
+            where="rounds.quorum",
+        )
+    _check_probation(run, state, charter)
+    try:
+        round_weights(run, run.member_ids)
+    except DocumentError as error:
+        raise StatementRefused(error.message, where="update.owner_cap") from error
+
+
+def _check_probation(run: RunDocument, state: State, charter: Charter) -> None:
+    weights = {one.id: one.weight for one in run.roster}
+    new = {name for name in weights if state.members[name].standing == "probation"}
+    full = [weight for name, weight in weights.items() if name not in new]
+    limit = charter.members.probation_weight * min(full, default=Fraction(1))
+    for name in sorted(new):
+        if weights[name] > limit:
+            raise StatementRefused(
+                f"{name!r} is on probation: its weight may be {limit} at most", where="roster"
+            )
+
+
+def _open(state: State, statement: Statement, *, also_closed: bool = False) -> RunSeat:
+    seat = state.run(statement.binding.run)
+    if seat.standing == "open" or (also_closed and seat.standing == "closed"):
+        return seat
+    raise StatementRefused(f"the run is {seat.standing}, not open")
+
+
+def _check_place(seat: RunSeat, statement: Statement) -> None:
+    if statement.binding.round != seat.rounds:
+        raise StatementRefused(
+            f"is for round {statement.binding.round}; the run is at {seat.rounds}", where="round"
+        )
+
+
+def _plan(state: State, seat: RunSeat, statement: Statement, digest: Digest) -> PlanSeat:
+    """The open plan, as a member of its roster answers it."""
+    author = statement.author
+    if author.role != "member":
+        raise StatementRefused("only members answer a plan")
+    plan = _plan_of_coordinator(seat, statement, digest)
+    if author.party not in plan.roster:
+        raise StatementRefused(f"{author.party!r} is not in the roster")
+    if statement.binding.charter != state.charter:
+        raise StatementRefused("is bound to another charter", where="charter")
+    return plan
+
+
+def _plan_of_coordinator(seat: RunSeat, statement: Statement, digest: Digest) -> PlanSeat:
+    _check_place(seat, statement)
+    if seat.plan is None or seat.plan.digest != digest:
+        raise StatementRefused("is not about the plan that is open", where="plan")
+    return seat.plan
+
+
+def _remembered(seat: RunSeat, base: Digest) -> dict[str, Digest]:
+    recent = {**seat.recent, str(seat.rounds + 1): base}
+    oldest = seat.rounds + 1 - REMEMBERED_BASES
+    return {number: digest for number, digest in recent.items() if int(number) > oldest}
+
+
+def _put(state: State, statement: Statement, seat: RunSeat, **changes: object) -> State:
+    run: Digest = statement.binding.run or ""
+    return state.model_copy(update={"runs": put(state.runs, run, seat.model_copy(update=changes))})

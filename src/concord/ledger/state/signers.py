@@ -1,0 +1,137 @@
+"""Who has to sign a statement for it to count: keys and how many of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from concord.base.errors import StatementRefused
+from concord.charter.constitution import Charter
+from concord.charter.fields import Threshold
+from concord.crypto.keys import PublicKey
+from concord.ledger.state.model import State
+from concord.ledger.statements.membership import (
+    Founding,
+    Handover,
+    Join,
+    KeyRevocation,
+    KeyRotation,
+)
+from concord.ledger.statements.oversight import Halt, HaltExtension, Resume
+from concord.ledger.statements.rounds import (
+    RoundCommitted,
+    RoundPlan,
+    RoundVoid,
+    RunClosed,
+    RunOpening,
+)
+from concord.ledger.statements.statement import Statement
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """At least `threshold` of `keys`, and among them all of `all_of`."""
+
+    keys: tuple[PublicKey, ...]
+    threshold: int
+    all_of: tuple[PublicKey, ...] = ()
+
+
+COORDINATOR_ONLY = (RunOpening, RoundPlan, RoundCommitted, RoundVoid, RunClosed)
+
+
+def required(state: State, statement: Statement, charter: Charter | None) -> Requirement:
+    """The signatures that a statement needs in this state.
+
+    Args:
+        charter: The charter in force; None only before the founding statement.
+
+    Raises:
+        StatementRefused: its author may not say this, or is unknown.
+    """
+    body, author = statement.body, statement.author
+    if isinstance(body, Founding):
+        _role(statement, "founders")
+        keys = [member.key for member in body.members]
+        return _all(keys)
+    if charter is None:
+        raise StatementRefused("comes before the founding statement")
+    if isinstance(body, Join):
+        _role(statement, "applicant")
+        if author.party != body.member.id:
+            raise StatementRefused("an application is made by the applicant itself")
+        return _all([body.member.key])
+    if isinstance(body, COORDINATOR_ONLY):
+        _role(statement, "coordinator")
+    if author.role == "coordinator":
+        if author.party != state.coordinator.member:
+            raise StatementRefused(
+                f"{author.party!r} does not run the coordinator; {state.coordinator.member!r} does"
+            )
+        return _all([state.member(author.party).entry.key])
+    if author.role == "overseer":
+        return _overseer(state, statement, charter)
+    if author.role != "member":
+        raise StatementRefused(f"role {author.role!r} cannot make this statement")
+    own = state.member(author.party).entry.key
+    if isinstance(body, KeyRotation):
+        return _all([body.old, body.new])
+    if isinstance(body, KeyRevocation):
+        return _revocation(state, statement, body, charter)
+    if isinstance(body, Handover):
+        return _handover(state, body, charter)
+    if isinstance(body, Halt) and body.scope == "all":
+        return _share(state, charter.oversight.halt_members, own)
+    if isinstance(body, HaltExtension):
+        raise StatementRefused("only the oversight body extends a halt")
+    return _all([own])
+
+
+def _overseer(state: State, statement: Statement, charter: Charter) -> Requirement:
+    body, party = statement.body, statement.author.party
+    if party not in state.overseers:
+        raise StatementRefused(f"{party!r} is not of the oversight body")
+    keys = [overseer.key for _, overseer in sorted(state.overseers.items())]
+    own = state.overseers[party].key
+    if isinstance(body, HaltExtension):
+        return _some(keys, charter.oversight.extend_overseers, own)
+    if isinstance(body, Resume):
+        return _some(keys, charter.oversight.lift_overseers, own)
+    if isinstance(body, Halt | KeyRotation):
+        return _all([body.old, body.new] if isinstance(body, KeyRotation) else [own])
+    raise StatementRefused(f"the oversight body makes no statement of kind {statement.kind!r}")
+
+
+def _revocation(
+    state: State, statement: Statement, body: KeyRevocation, charter: Charter
+) -> Requirement:
+    if body.replacement is None and body.party == statement.author.party:
+        return _all([body.key])
+    own = state.member(statement.author.party).entry.key
+    return _share(state, charter.coordinator.takeover, own)
+
+
+def _handover(state: State, body: Handover, charter: Charter) -> Requirement:
+    new = state.member(body.coordinator.member).entry.key
+    if body.manner == "handover":
+        return _all([state.member(state.coordinator.member).entry.key, new])
+    return _share(state, charter.coordinator.takeover, new)
+
+
+def _share(state: State, share: Threshold, all_of: str) -> Requirement:
+    return _some([seat.entry.key for seat in state.seated().values()], share, all_of)
+
+
+def _all(keys: Iterable[str]) -> Requirement:
+    parsed = tuple(PublicKey.parse(key) for key in dict.fromkeys(keys))
+    return Requirement(parsed, len(parsed), parsed)
+
+
+def _some(keys: Iterable[str], share: Threshold, own: str) -> Requirement:
+    parsed = tuple(PublicKey.parse(key) for key in keys)
+    return Requirement(parsed, max(1, share.needed(len(parsed))), (PublicKey.parse(own),))
+
+
+def _role(statement: Statement, role: str) -> None:
+    if statement.author.role != role:
+        raise StatementRefused(f"{statement.kind} is said in the role {role!r} only")
