@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from concord.cli.watch import TerminalWatcher
-from concord.federation.records import Contribution, RoundRecord
+from concord.ledger.round_record import Contribution, RoundRecord
 
 DIGEST = "sha256:" + "0" * 64
 

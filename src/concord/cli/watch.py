@@ -22,8 +22,9 @@ from concord.cli.plain import printable
 from concord.federation.comparison.outcome import ArmResult
 from concord.federation.divergence import LossCourse
 from concord.federation.messages import Progress as MemberProgress
-from concord.federation.records import Evaluation, RoundRecord
+from concord.federation.records import Evaluation
 from concord.federation.watcher import Watcher
+from concord.ledger.round_record import RoundRecord
 
 STAGES = {
     "text": "reading and cleaning the members' text",

@@ -19,7 +19,7 @@ from concord.base.tensors import TensorFile
 from concord.charter.run import Document, RunDocument, describe
 from concord.charter.schedule import inner_steps
 from concord.federation.messages import TextCounts
-from concord.federation.records import Evaluation, RoundRecord, RunFolder
+from concord.federation.records import Evaluation, RunFolder
 from concord.federation.report import (
     Arm,
     Evidence,
@@ -32,6 +32,7 @@ from concord.federation.report import (
     TokenizerPart,
 )
 from concord.ledger.layouts import parameter_count
+from concord.ledger.round_record import RoundRecord
 
 FACTS_FILE = "run.json"
 PACKAGES = ("concord", "torch", "transformers", "tokenizers", "numpy")

@@ -20,7 +20,7 @@ from concord.base.tensors import TensorFile
 from concord.charter.run import RunDocument
 from concord.federation.assembly import CurrentBase
 from concord.federation.frames import Frame
-from concord.federation.records import Contribution, RoundRecord, RunFolder
+from concord.federation.records import RunFolder
 from concord.federation.work import UpdateHeader
 from concord.ledger.arithmetic import (
     RoundInputs,
@@ -31,6 +31,7 @@ from concord.ledger.arithmetic import (
     round_weights,
     screen_update,
 )
+from concord.ledger.round_record import Contribution, RoundRecord
 from concord.update.combine import CombinedRound, RoundPaths
 from concord.update.screening import NormHistory
 

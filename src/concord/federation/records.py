@@ -17,52 +17,17 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import CheckpointError, DocumentError
 from concord.base.files import storage_errors, write_atomic
 from concord.base.objects import ObjectStore
-from concord.charter.run import Document, ExactFraction, describe
-from concord.federation.messages import Count, DigestText, Name, Sum
-
-
-class Contribution(Document):
-    """One accepted update, as it entered the merge."""
-
-    update: DigestText
-    weight: ExactFraction
-    steps: Count
-    tokens: Count
-    flops: Count
-    train_s: Sum
-    mean_loss: Sum
-    norm: Sum
-    payload_bytes: Count
-
-
-class RoundRecord(Document):
-    """One committed round: its inputs, who was left out and why, its result."""
-
-    run: DigestText
-    round: Count
-    """Rounds committed so far: 0 for the seeded base."""
-    previous: DigestText | None
-    base: DigestText
-    outer_state: DigestText | None = None
-    step: DigestText | None = None
-    """The encoded outer step that leads from the base before to this base."""
-    contributions: dict[Name, Contribution] = Field(default_factory=dict)
-    left_out: dict[Name, Name] = Field(default_factory=dict)
-    closed_because: Name = ""
-    norm_history: Annotated[tuple[float, ...], Field(max_length=64)] = ()
-    bytes_up: dict[Name, Count] = Field(default_factory=dict)
-    bytes_down: dict[Name, Count] = Field(default_factory=dict)
-    seconds: Sum = 0.0
-    tokenizer: DigestText | None = None
+from concord.charter.run import Document
+from concord.federation.messages import Count, DigestText, Sum
+from concord.ledger.round_record import RoundRecord
 
 
 class Evaluation(Document):
@@ -100,11 +65,11 @@ class RunFolder:
 
     def keep(self, record: RoundRecord) -> Digest:
         """Put a record among the objects, where the log's statement will name it."""
-        return self.objects.put(_bytes_of(record))
+        return self.objects.put(record.data)
 
     def commit(self, record: RoundRecord) -> Digest:
         """Write a record in its place, and among the objects."""
-        data = _bytes_of(record)
+        data = record.data
         self.objects.put(data)
         write_atomic(self._records / f"{record.round:06d}.json", data)
         return digest_bytes(data)
@@ -121,7 +86,7 @@ class RunFolder:
         """
         chain: list[tuple[Digest, RoundRecord]] = []
         for number, path in enumerate(sorted(self._records.glob("[0-9]*.json"))):
-            digest, record = _read_record(path)
+            digest, record = RoundRecord.parse(path.read_bytes(), where=path)
             before = chain[-1][0] if chain else None
             if record.round != number or record.previous != before:
                 raise CheckpointError(
@@ -160,21 +125,3 @@ class RunFolder:
         path = self.root / name
         write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
         return path
-
-
-def _bytes_of(record: RoundRecord) -> bytes:
-    return canonical_json(record.model_dump(mode="json"))
-
-
-def _read_record(path: Path) -> tuple[Digest, RoundRecord]:
-    data = path.read_bytes()
-    try:
-        return digest_bytes(data), RoundRecord.model_validate(parse_json(data, where=path))
-    except ValidationError as error:
-        raise CheckpointError(
-            f"is not a round record: {describe(error)}", where=path, remedy="restore it from a copy"
-        ) from error
-    except DocumentError as error:
-        raise CheckpointError(
-            f"is not a round record: {error.message}", where=path, remedy="restore it from a copy"
-        ) from error

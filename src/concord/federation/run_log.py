@@ -9,8 +9,9 @@ from concord.federation.assembly import Arrival
 from concord.federation.chronicle import Chronicle
 from concord.federation.merging import RunState
 from concord.federation.messages import Said
-from concord.federation.records import RoundRecord, RunFolder
+from concord.federation.records import RunFolder
 from concord.ledger.entries import Entry
+from concord.ledger.round_record import RoundRecord
 from concord.ledger.state.model import RunSeat
 from concord.ledger.statements.rounds import (
     Merged,

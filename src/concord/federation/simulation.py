@@ -23,8 +23,9 @@ from concord.federation.member.text import MemberText
 from concord.federation.member.training import MemberTraining
 from concord.federation.merging import RunState
 from concord.federation.messages import Committed
-from concord.federation.records import RoundRecord, RunFolder
+from concord.federation.records import RunFolder
 from concord.federation.work import Train
+from concord.ledger.round_record import RoundRecord
 from concord.train.evaluate import HeldoutSums, heldout_sums
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concord.federation.messages import Progress
-from concord.federation.records import Evaluation, RoundRecord
+from concord.federation.records import Evaluation
+from concord.ledger.round_record import RoundRecord
 
 
 class Watcher:

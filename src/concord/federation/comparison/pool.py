@@ -15,8 +15,9 @@ from concord.base.errors import FederationError
 from concord.base.files import storage_errors
 from concord.charter.run import RunDocument
 from concord.federation.comparison.outcome import ArmJob, ArmResult, Kind
-from concord.federation.records import RoundRecord, RunFolder
+from concord.federation.records import RunFolder
 from concord.federation.workers import fork_server, train_arm
+from concord.ledger.round_record import RoundRecord
 
 OnDone = Callable[[ArmResult, int, int], None]
 WEIGHT_OF_KIND = {"pooled": 0, "alone": 1, "sovereign": 2, "shared": 3}
