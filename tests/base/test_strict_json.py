@@ -8,7 +8,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from concord.base.canonical import MAX_INTEGER, canonical_json, parse_canonical
+from concord.base.canonical import MAX_INTEGER, canonical_json, is_form_of, parse_canonical
 from concord.base.errors import DocumentError
 
 
@@ -92,3 +92,18 @@ documents = st.recursive(
 @given(documents)
 def test_every_canonical_document_is_read_back(value):
     assert parse(rfc8785.dumps(value)) == value
+
+
+@given(documents, documents, st.integers(0, 400), st.integers(1, 255))
+def test_the_quick_comparison_is_that_with_the_form_of_rfc_8785(value, other, place, bits):
+    data = rfc8785.dumps(value)
+    assert is_form_of(data, value)
+    assert is_form_of(data, other) == (rfc8785.dumps(other) == data)
+    altered = bytearray(data)
+    altered[place % len(data)] ^= bits
+    assert not is_form_of(bytes(altered), value)
+
+
+@pytest.mark.parametrize("value", [{"a": 1.0}, {"a": True}, {"a": "1"}, {"a": [1]}, {"b": 1}, {}])
+def test_what_python_holds_equal_is_another_document(value):
+    assert not is_form_of(b'{"a":1}', value)

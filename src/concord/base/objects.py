@@ -13,6 +13,9 @@ from concord.base.digest import Digest, check_digest, digest_bytes, digest_file
 from concord.base.errors import CheckpointError
 from concord.base.files import storage_errors, sync_file, sync_folder, write_atomic
 
+MAX_WHOLE_BYTES = 1 << 28
+"""No more of an object is read into memory at once; larger ones are read as files."""
+
 
 class ObjectStore:
     """A folder of immutable blobs."""
@@ -47,14 +50,24 @@ class ObjectStore:
             sync_folder(target.parent)
         return target
 
-    def get(self, digest: Digest) -> bytes:
+    def get(self, digest: Digest, *, max_bytes: int = MAX_WHOLE_BYTES) -> bytes:
         """Read an object and check it.
 
         Raises:
-            CheckpointError: it is missing, or its bytes do not match its digest.
+            CheckpointError: it is missing, larger than `max_bytes`, or its bytes do not match its
+                digest.
         """
-        path = self.verified_path(digest)
-        return path.read_bytes()
+        path = self.path(digest)
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(max_bytes + 1)
+        except OSError as error:
+            raise _missing(path) from error
+        if len(data) > max_bytes:
+            raise CheckpointError(f"object is over the limit of {max_bytes:,} bytes", where=path)
+        if digest_bytes(data) != digest:
+            raise _altered(path)
+        return data
 
     def verified_path(self, digest: Digest) -> Path:
         """Path of an object after its bytes were checked.
@@ -64,13 +77,9 @@ class ObjectStore:
         """
         path = self.path(digest)
         if not path.exists():
-            raise CheckpointError("object is missing", where=path, remedy="restore it from a copy")
+            raise _missing(path)
         if digest_file(path) != digest:
-            raise CheckpointError(
-                "object was altered: its bytes do not match its digest",
-                where=path,
-                remedy="restore it from a copy, or delete it to resume from an earlier round",
-            )
+            raise _altered(path)
         return path
 
     def discard(self, digest: Digest) -> None:
@@ -82,3 +91,15 @@ class ObjectStore:
         with storage_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
         return target
+
+
+def _missing(path: Path) -> CheckpointError:
+    return CheckpointError("object is missing", where=path, remedy="restore it from a copy")
+
+
+def _altered(path: Path) -> CheckpointError:
+    return CheckpointError(
+        "object was altered: its bytes do not match its digest",
+        where=path,
+        remedy="restore it from a copy, or delete it to resume from an earlier round",
+    )

@@ -153,7 +153,10 @@ class Note:
                 if len(claim) != _TIME.size + SIGNATURE_BYTES:
                     raise SignatureRefused("a cosignature has a wrong length", where=name)
                 (time_s,) = _TIME.unpack_from(claim)
-                public.verify(claim[_TIME.size :], _cosigned(self.checkpoint, time_s))
+                try:
+                    public.verify(claim[_TIME.size :], _cosigned(self.checkpoint, time_s))
+                except SignatureRefused as error:
+                    raise SignatureRefused("its cosignature does not match", where=name) from error
                 times_s[name] = max(time_s, times_s.get(name, 0))
         return times_s
 

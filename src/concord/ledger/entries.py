@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from concord.base.errors import CryptoError, DocumentError, StatementRefused
+from concord.base.errors import ConcordError, StatementRefused
 from concord.crypto.dsse import Envelope, sign_envelope
 from concord.crypto.keys import PrivateKey
 from concord.ledger.statements.statement import PAYLOAD_TYPE, Statement
@@ -29,8 +29,9 @@ class Entry:
         """
         try:
             envelope = Envelope.decode(data)
-        except (CryptoError, DocumentError) as error:
-            raise StatementRefused(f"is no envelope: {error.message}", where=where) from error
+        except ConcordError as error:
+            place = error.where if where is None else f"{where}: {error.where}"
+            raise StatementRefused(error.message, where=place) from error
         if envelope.payload_type != PAYLOAD_TYPE:
             raise StatementRefused("is an envelope of another type", where=where)
         return cls(Statement.parse(envelope.payload, where=where), envelope, data)

@@ -64,7 +64,7 @@ def apply(state: State, entry: Entry, library: Library) -> State:
         StatementRefused: the entry is not allowed here, with the reason.
     """
     statement = entry.statement
-    where = f"entry {state.size} ({statement.kind} by {statement.author.party})"
+    where = statement.place(state.size)
     try:
         state = _applied(state, entry, library)
     except StatementRefused as error:

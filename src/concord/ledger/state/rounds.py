@@ -132,6 +132,8 @@ def refuse(state: State, body: Refused, statement: Statement) -> State:
     party = statement.author.party
     if party in plan.refused:
         raise StatementRefused("refused already")
+    if party in plan.updates:
+        raise StatementRefused("sent its update for this plan before")
     refused = tuple(sorted({*plan.refused, party}))
     granted = tuple(name for name in plan.granted if name != party)
     changed = plan.model_copy(update={"refused": refused, "granted": granted})
@@ -187,6 +189,10 @@ def commit_round(
         sent = plan.updates.get(name)
         if sent is None or sent.update != merged.update:
             raise StatementRefused(f"{name!r} did not send that update", where="merged")
+        if sent.tokens > (agreed := plan.inner_steps * run.inner.batch_tokens):
+            raise StatementRefused(
+                f"{name!r} declares {sent.tokens} tokens; {agreed} were agreed", where="merged"
+            )
     _check_weights(state, body, charter, run)
     flops = sum(sent.flops for sent in plan.updates.values())
     state = _put(

@@ -189,7 +189,7 @@ def decide(
     if found != (body.outcome, body.rule, body.ballots):
         raise StatementRefused(
             f"does not follow from the ballots: by rule {standing.rule!r} the outcome is"
-            f" {standing.outcome.result!r} over {len(standing.counted)} ballots"
+            f" '{standing.outcome.result}' over {len(standing.counted)} ballots"
         )
     delay = library.charter(state.charter).rule[standing.rule].delay
     if body.effective != now + delay:

@@ -10,11 +10,12 @@ Source: in-toto attestation framework v1; DSSE for the signatures around it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from concord.base.canonical import canonical_json, parse_canonical
+from concord.base.canonical import canonical_json, is_form_of, parse_canonical
 from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import ConcordError, StatementRefused
 from concord.charter.run import Document, Identifier, describe
@@ -92,7 +93,7 @@ class Statement:
     def kind(self) -> str:
         return self.body.KIND
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         return digest_bytes(self.payload())
 
@@ -100,6 +101,14 @@ class Statement:
     def federation(self) -> Digest:
         """The federation it belongs to; a founding statement names it by its own digest."""
         return self.binding.federation or self.digest
+
+    def place(self, index: int) -> str:
+        """Where it stands as entry `index` of a log, in words; rounds counted from 1."""
+        round_ = self.binding.round
+        if round_ is None:
+            return f"entry {index} ({self.kind} by {self.author.party})"
+        number = round_ if self.kind == "evaluation" else round_ + 1
+        return f"entry {index} ({self.kind} by {self.author.party}, round {number})"
 
     def subjects(self) -> dict[str, Digest]:
         return dict(self.body.subjects()) or {"federation": self._named()}
@@ -113,23 +122,11 @@ class Statement:
         Raises:
             StatementRefused: it is longer than a log entry can hold.
         """
-        found = canonical_json(
-            {
-                "_type": STATEMENT_TYPE,
-                "predicateType": predicate_type(type(self.body)),
-                "subject": [
-                    {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}
-                    for name, digest in sorted(self.subjects().items())
-                ],
-                "predicate": {
-                    "author": self.author.model_dump(mode="json"),
-                    "binding": self.binding.model_dump(mode="json"),
-                    "body": self.body.model_dump(mode="json"),
-                    "seq": self.seq,
-                    "time": self.time,
-                },
-            }
-        )
+        return self._payload
+
+    @cached_property
+    def _payload(self) -> bytes:
+        found = canonical_json(self._document())
         if len(found) > MAX_STATEMENT_BYTES:
             raise StatementRefused(
                 f"is {len(found):,} bytes long, over the limit of {MAX_STATEMENT_BYTES:,}",
@@ -137,6 +134,23 @@ class Statement:
                 remedy="put the long part among the objects and name its digest",
             )
         return found
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "_type": STATEMENT_TYPE,
+            "predicateType": predicate_type(type(self.body)),
+            "subject": [
+                {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}
+                for name, digest in sorted(self.subjects().items())
+            ],
+            "predicate": {
+                "author": self.author.model_dump(mode="json"),
+                "binding": self.binding.model_dump(mode="json"),
+                "body": self.body.model_dump(mode="json"),
+                "seq": self.seq,
+                "time": self.time,
+            },
+        }
 
     @classmethod
     def parse(cls, payload: bytes, *, where: object = None) -> Self:
@@ -166,8 +180,9 @@ class Statement:
         predicate = frame.predicate
         statement = cls(body, predicate.binding, predicate.author, predicate.seq, predicate.time)
         _check_binding(statement, where)
-        if statement.payload() != payload:
+        if not is_form_of(payload, statement._document()):
             raise StatementRefused("subjects or fields are not in their one form", where=where)
+        statement.__dict__["_payload"] = payload  # it was just found to be the same
         return statement
 
 
