@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from concord.testing.history import History
+
 EXTRAS = (
     "babel",
     "holidays",
@@ -35,7 +37,9 @@ def run_plain(*arguments):
     )
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["run", "--help"], ["verify", "--help"]]
+)
 def test_help_and_version_need_no_extra(arguments):
     assert run_plain(*arguments).returncode == 0
 
@@ -46,3 +50,15 @@ def test_a_command_that_needs_an_extra_says_which(tmp_path):
     assert done.returncode == 2
     assert "concord[train]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_stranger_verifies_a_federation_with_it(tmp_path):
+    history = History(tmp_path / "atlas")
+    run = history.adopt(rounds={"count": 1})
+    run.round_of(measured=True)
+    history.publish()
+    published = run_plain("publish", str(tmp_path / "atlas"), str(tmp_path / "public"))
+    assert published.returncode == 0, published.stderr
+    done = run_plain("verify", str(tmp_path / "public"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert history.state.digest in done.stdout

@@ -24,7 +24,17 @@ SHOWN = [
     for command, output in commands(page)
     if command.startswith("concord ")
 ]
-NAMES = ("init", "run", "report", "chat", "tokenizer learn", "tokenizer show", "data check")
+NAMES = (
+    "init",
+    "run",
+    "report",
+    "chat",
+    "tokenizer learn",
+    "tokenizer show",
+    "data check",
+    "verify",
+    "publish",
+)
 
 
 def _parse(command: Any, arguments: list[str], parent: Any = None) -> None:

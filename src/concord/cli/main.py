@@ -14,7 +14,7 @@ from rich.text import Text
 
 from concord import __version__
 from concord.base.errors import ConcordError, DocumentError, InternalError
-from concord.cli import chat, data, demo, initialise, report, run, tokenizer
+from concord.cli import chat, data, demo, initialise, report, run, tokenizer, verify
 from concord.cli.plain import printable
 
 INTERRUPTED = 130
@@ -28,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for group in (demo, initialise, run, report, chat):
+for group in (demo, initialise, run, report, verify, chat):
     group.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")

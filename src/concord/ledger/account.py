@@ -1,0 +1,122 @@
+"""What a log says of its runs, gathered while its entries are folded: round by round, with places.
+
+The state keeps what is true now; who recomputes needs everything that was said on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from concord.base.digest import Digest
+from concord.ledger.entries import Entry
+from concord.ledger.statements.rounds import (
+    Measured,
+    Refused,
+    RoundCommitted,
+    RoundPlan,
+    RunOpening,
+    UpdateSent,
+)
+
+
+@dataclass(frozen=True)
+class CommittedRound:
+    """A round that has happened, and what was said before it was committed."""
+
+    place: str
+    """Of the round's record in the log."""
+    number: int
+    """Counted from 1."""
+    plan: RoundPlan
+    body: RoundCommitted
+    sent: Mapping[str, UpdateSent]
+    """What each member announced under the plan."""
+    declined: frozenset[str]
+    """Members that refused the plan."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A member's sums for one base."""
+
+    place: str
+    number: int
+    """Rounds committed before."""
+    body: Measured
+
+
+@dataclass
+class RunAccount:
+    """One run that was opened."""
+
+    document: Digest
+    place: str
+    """Of its opening."""
+    opening: RunOpening
+    rounds: list[CommittedRound] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
+
+    @property
+    def base(self) -> Digest:
+        """The base after all rounds so far."""
+        return self.rounds[-1].body.base if self.rounds else self.opening.first_base
+
+    def bases(self) -> Iterator[tuple[int, Digest]]:
+        """Every base by the number of rounds that led to it."""
+        yield 0, self.opening.first_base
+        for one in self.rounds:
+            yield one.number, one.body.base
+
+
+@dataclass
+class _Plan:
+    body: RoundPlan
+    sent: dict[str, UpdateSent] = field(default_factory=dict)
+    declined: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Account:
+    """All runs of a log, by the digest of their document, in the order of their opening."""
+
+    runs: dict[Digest, RunAccount] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+    """How many statements of each kind there are."""
+    signatures: int = 0
+    _plans: dict[Digest, _Plan] = field(default_factory=dict)
+
+    def add(self, index: int, entry: Entry) -> None:
+        """Take note of an entry that was accepted at this place of the log."""
+        statement = entry.statement
+        self.kinds[statement.kind] = self.kinds.get(statement.kind, 0) + 1
+        self.signatures += len(entry.envelope.signatures)
+        body, run = statement.body, statement.binding.run or ""
+        party, place = statement.author.party, statement.place(index)
+        match body:
+            case RunOpening():
+                self.runs[run] = RunAccount(run, place, body)
+            case RoundPlan():
+                self._plans[run] = _Plan(body)
+            case UpdateSent():
+                self._plans[run].sent[party] = body
+            case Refused():
+                self._plans[run].declined.add(party)
+            case Measured():
+                number = statement.binding.round or 0
+                self.runs[run].measurements.append(Measurement(place, number, body))
+            case RoundCommitted():
+                self._commit(run, place, body)
+
+    def _commit(self, run: Digest, place: str, body: RoundCommitted) -> None:
+        plan, rounds = self._plans.pop(run), self.runs[run].rounds
+        rounds.append(
+            CommittedRound(
+                place=place,
+                number=len(rounds) + 1,
+                plan=plan.body,
+                body=body,
+                sent=plan.sent,
+                declined=frozenset(plan.declined),
+            )
+        )
