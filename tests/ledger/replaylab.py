@@ -10,8 +10,8 @@ from concord.base.tensors import TensorFile, TensorSpec, write_tensors
 from concord.charter.run import parse_run
 from concord.federation.frames import Frame
 from concord.federation.merging import RunState
-from concord.federation.messages import UpdateHeader
 from concord.federation.records import RunFolder
+from concord.federation.work import UpdateHeader
 from concord.ledger.layouts import update_layout
 from concord.ledger.replay import Replayer
 from concord.update.layout import Role
