@@ -80,7 +80,7 @@ def assert_nothing_left_its_member(federation, said, tokenizer):
         assert CANARIES[member] not in said.out + said.err
 
 
-def test_no_file_and_no_output_of_a_run_holds_it(tmp_path):
+def test_no_file_no_output_and_no_published_copy_of_a_run_holds_it(tmp_path, capsys):
     federation = plant(tmp_path)
     said = finish(federation.start("--json"))
     assert said.status == 0, said.err
@@ -90,6 +90,12 @@ def test_no_file_and_no_output_of_a_run_holds_it(tmp_path):
         shards = federation.member(member) / "private" / "shards"
         assert traces(member, files(shards), tokenizer), "the search finds what is there"
     assert_nothing_left_its_member(federation, said, tokenizer)
+    public = federation.root / "public"
+    assert concord(capsys, "publish", federation.folder, public).status == 0
+    assert concord(capsys, "verify", public).status == 0
+    for member in MEMBERS:
+        assert traces(member, files(public), tokenizer) == []
+    assert not [path for path in files(public) if b"PRIVATE KEY" in path.read_bytes()]
     for member in MEMBERS:
         folder = federation.member(member) / "private"
         assert folder.stat().st_mode & 0o077 == 0

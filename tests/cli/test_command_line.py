@@ -33,7 +33,8 @@ def commands():
 
 def test_all_commands_of_the_design_are_there():
     named = {words[0] for words in commands()}
-    assert named == {"demo", "init", "run", "report", "chat", "tokenizer", "data"}
+    trained = {"demo", "init", "run", "report", "chat", "tokenizer", "data"}
+    assert named == trained | {"verify", "publish"}
     assert ("data", "check") in commands()
 
 

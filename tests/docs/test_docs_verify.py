@@ -58,6 +58,22 @@ def test_every_command_does_what_the_page_says(
     assert VerificationFailed.exit_status == 10
 
 
+def words(lines: list[str]) -> list[str]:
+    """What stands in an output besides numbers, digests and names."""
+    text = re.sub(r"sha256:\w+|root \w+|(?:\w+, )*\w+; last|[\d,.:-]+", " ", "\n".join(lines))
+    return text.replace("chad", "ethiopia").replace("test", "demo").replace("first", "demo").split()
+
+
+def test_the_answer_is_in_the_form_shown(
+    demo: History, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = next(out for _, out in commands(PAGE) if out)
+    assert status_of("concord verify demo", "") == 0
+    told = capsys.readouterr().out.splitlines()
+    assert words(told[: len(shown)]) == words(shown)
+
+
 def test_the_page_tells_of_every_step_and_of_no_other() -> None:
     from concord.ledger.verify_terms import STEPS
 

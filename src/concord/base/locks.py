@@ -20,7 +20,7 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
     """Hold the lock at `path`, whose file stays; a killed process holds it no longer.
 
     Args:
-        path: Its file, made if need be.
+        path: Its file, made if need be; its owner alone can open it, or others could hold it.
         wait: Wait for whoever holds it.
 
     Raises:
@@ -28,7 +28,7 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
         StorageError: the file cannot be made.
     """
     with storage_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

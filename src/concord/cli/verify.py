@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from concord.base.errors import DocumentError, VerificationFailed
 from concord.cli.plain import printable
@@ -120,12 +121,11 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return
     console = Console()
-    table = Table(box=None, pad_edge=False)
-    for title in ("", "step", "found", "seconds"):
-        table.add_column(title, justify="right" if title == "seconds" else "left")
+    table = Table(box=None, pad_edge=False, show_header=False)
     for step in found["steps"]:
         mark = "[green]ok[/]" if step["passed"] else "[bold red]WRONG[/]"
-        table.add_row(mark, step["title"], printable(step["found"]), f"{step['seconds']:.1f}")
+        name = f"{step['number']} {step['name']}"
+        table.add_row(mark, name, Text(printable(step["found"])), f"{step['seconds']:.1f} s")
     console.print(table)
     for title, text in _facts(found):
         console.print(

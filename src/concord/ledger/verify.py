@@ -137,7 +137,7 @@ class Verification:
         with self._step(1, 1) as done:
             self._reader = LogReader(self.folder / "log")
             self.reader.check()
-            done(f"{self.reader.size:,} entries")
+            done(f"{self.reader.size:,} entries make the tree of the checkpoint")
 
     def _statements(self) -> None:
         with self._step(2, self.reader.size) as done:
@@ -151,7 +151,7 @@ class Verification:
             kinds = self.account.kinds
             done(
                 f"{self.reader.size:,} statements, {self.account.signatures:,} signatures,"
-                f" {kinds.get('decision', 0):,} votes counted again"
+                f" votes recounted: {kinds.get('decision', 0):,}"
             )
 
     def _take_note(self, index: int, entry: Entry) -> None:
@@ -179,8 +179,7 @@ class Verification:
             check_pinned(self.note, self.state, self.wishes.witness_keys, share)
             check_times(self.state, self.cosigned, witnessed_s, now_s=self._clock.unix_s())
             have, needed = len(self.cosigned), self._replica.quorum_needed()
-            of = len(self.state.seated())
-            done(f"size {self.reader.size:,}, cosigned by {have} of {of}, {needed} needed")
+            done(f"cosigned by {have} of {len(self.state.seated())} members, {needed} needed")
 
     @property
     def cosigned(self) -> dict[str, int]:
@@ -200,8 +199,8 @@ class Verification:
                 self._watcher.advanced(self._size(need), need.what)
             gone = len(spare) - len(there)
             done(
-                f"{len(wanted):,} needed, {sum(map(self._size, self.needed)):,} bytes;"
-                f" {gone:,} that can be computed again are not kept"
+                f"{len(wanted):,} needed, {sum(map(self._size, self.needed)) / 1e6:,.1f} MB;"
+                f" {gone:,} others can be made again"
             )
 
     def _size(self, need: Need) -> int:
@@ -227,8 +226,7 @@ class Verification:
             self.speed = work / seconds if work and seconds else None
             rounds = sum(len(run.rounds) for run in runs)
             updates = sum(len(one.body.merged) for run in runs for one in run.rounds)
-            rate = f", {self.speed:,.0f} parameters × members/s" if self.speed else ""
-            done(f"{rounds:,} bases from {updates:,} updates{rate}")
+            done(f"{rounds:,} bases computed again from {updates:,} updates")
 
     def _replay(self, run: RunAccount) -> int:
         """Compute a run's bases again; returns parameters times updates."""
@@ -264,10 +262,7 @@ class Verification:
                 measurements += found.measurements
                 self._watcher.advanced(1, "records")
             check_compute(self.account.runs.values(), self.state)
-            done(
-                f"{records:,} records, {measurements:,} measurements,"
-                f" {int(self.state.flops):,} FLOPs declared"
-            )
+            done(f"{records:,} records, {measurements:,} measurements, the sum of FLOPs")
 
     def _others(self) -> None:
         notes = self.wishes.checkpoints
