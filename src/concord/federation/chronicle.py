@@ -16,7 +16,7 @@ from concord.crypto.notes import Note, sign_checkpoint
 from concord.federation.folders import FederationFolder
 from concord.federation.joined import join
 from concord.federation.messages import Cosigned, ExtendLog, TakeDocuments
-from concord.ledger.entries import Entry
+from concord.ledger.entries import Entry, refuse_future
 from concord.ledger.inbox import Inbox
 from concord.ledger.log import Log
 from concord.ledger.names import log_origin
@@ -85,8 +85,7 @@ class Chronicle:
         author = entry.statement.author
         if (author.role, author.party) != ("member", member):
             raise StatementRefused(f"came from {member!r} and names {author.party!r}")
-        if entry.statement.time > self.now() + self._skew_s():
-            raise StatementRefused("is from the future", where=f"{member}: time")
+        refuse_future(entry, self.now(), self._skew_s())
         self._take(entry)
         return entry
 
@@ -112,16 +111,22 @@ class Chronicle:
 
         Each with the reason: they stay beside the log for whoever handed them in.
         """
-        refused = []
+        refused, taken = [], []
         for name, data in self._inbox.waiting():
             try:
-                self._take(Entry.parse(data, where=name))
-                self._inbox.done(name)
+                entry = Entry.parse(data, where=name)
+                refuse_future(entry, self.now(), self._skew_s())
+                self._take(entry)
+                taken.append(name)
             except StatementRefused as error:
+                if data in set(self._log.entries()):  # a crash came between log and inbox
+                    taken.append(name)
+                    continue
                 refused.append((name, str(error)))
                 self._inbox.refuse(name, str(error))
-        if self._pending:
-            self.flush()
+        self.flush()  # first the log, then the inbox: a crash in between loses nothing
+        for name in taken:
+            self._inbox.done(name)
         return refused
 
     # --- checkpoints ------------------------------------------------------------------------

@@ -46,3 +46,20 @@ class Entry:
         """The same statement with one more signature."""
         envelope = self.envelope.with_signature(key)
         return Entry(self.statement, envelope, envelope.encode())
+
+
+def refuse_future(entry: Entry, now: int, skew_s: int) -> None:
+    """Refuse a statement that is dated later than clocks may differ.
+
+    The fold has no clock; whoever lets a statement into the log asks this first.
+
+    Raises:
+        StatementRefused: it is dated more than `skew_s` seconds after `now`.
+    """
+    ahead_s = entry.statement.time - now
+    if ahead_s > skew_s:
+        raise StatementRefused(
+            f"is from the future: {ahead_s} s ahead of this clock",
+            where="time",
+            remedy="set the clock of the machine that signed it, or of this one",
+        )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from concord.base.digest import digest_bytes
 from concord.base.files import storage_errors, write_atomic
+from concord.ledger.tiles import MAX_ENTRY_BYTES
 
 MAX_WAITING = 10_000
 
@@ -33,7 +34,12 @@ class Inbox:
         if not self._folder.is_dir():
             return []
         paths = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-        return [(path.stem, path.read_bytes()) for path in paths[:MAX_WAITING]]
+        return [(path.stem, _read(path)) for path in paths[:MAX_WAITING]]
+
+    def refused(self) -> list[tuple[str, str]]:
+        """Names of what was refused, with the reasons."""
+        paths = sorted(self._folder.glob("*.refused")) if self._folder.is_dir() else []
+        return [(path.stem, path.read_text(errors="replace").strip()) for path in paths]
 
     def done(self, name: str) -> None:
         """It is in the log."""
@@ -43,3 +49,8 @@ class Inbox:
         """It may not enter; the reason lies in its place."""
         write_atomic(self._folder / f"{name}.refused", reason.encode() + b"\n")
         self.done(name)
+
+
+def _read(path: Path) -> bytes:
+    with storage_errors(path), path.open("rb") as stream:
+        return stream.read(MAX_ENTRY_BYTES + 1)

@@ -3,6 +3,8 @@
     private/keys/identity.pem     signs the party's statements
     private/keys/witness.pem      cosigns checkpoints of the log
     private/keys/log.pem          signs the log's checkpoints, while the party runs the coordinator
+    private/keys/identity.next.pem           comes in its place once the log says so
+    private/keys/identity.before-<new>.pem   was in its place before the key <new>
     private/keys/sequence         the last number it gave to a statement
 
 Every place has a key of its own: what is signed in one can never be taken for the other.
@@ -14,8 +16,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from concord.base.errors import KeyRefused
-from concord.base.files import private_folder, storage_errors
+from concord.base.files import private_folder, storage_errors, sync_folder
 from concord.crypto.keyfiles import load_key, save_key
 from concord.crypto.keys import PrivateKey, PublicKey
 
@@ -52,18 +53,43 @@ class KeyRing:
         """
         return load_key(self.path(purpose))
 
-    def replace(self, purpose: str, key: PrivateKey) -> None:
-        """Put a new key in the place of the old one, which is kept beside it.
+    def prepare(self, purpose: str) -> PrivateKey:
+        """The key that is to come in the place of the present one; the same until it is there.
+
+        It lies beside the present key before any statement names it, so that a crash between the
+        log and this folder loses no key.
+        """
+        private_folder(self.folder.parent)
+        private_folder(self.folder)
+        coming = self.path(f"{purpose}.next")
+        if not coming.exists():
+            save_key(coming, PrivateKey.generate())
+        return load_key(coming)
+
+    def settle(self, purpose: str, public: str) -> bool:
+        """Put the prepared key in its place, if it is the one that the log holds now.
+
+        The old key is kept beside it. Done again after a crash at any instant, it ends the same.
+
+        Args:
+            public: The key that the log holds for this place, as text.
 
         Raises:
-            KeyRefused: an old key of that name lies there already.
+            KeyRefused: the prepared key is damaged, or open to others.
         """
-        old = self.path(f"{purpose}.old")
-        if old.exists():
-            raise KeyRefused("an old key lies there already", where=old, remedy="move it away")
-        with storage_errors(old):
-            os.replace(self.path(purpose), old)
-        save_key(self.path(purpose), key)
+        coming, present = self.path(f"{purpose}.next"), self.path(purpose)
+        if not coming.exists():
+            return False
+        key = load_key(coming).public
+        if key.text != public:
+            return False
+        kept = self.path(f"{purpose}.before-{key.key_id[:8]}")
+        with storage_errors(present):
+            if present.exists() and not kept.exists():
+                os.link(present, kept)
+            os.replace(coming, present)
+            sync_folder(self.folder)
+        return True
 
     def next_number(self, floor: int = 0) -> int:
         """A number for a statement: above all that were given before, and at least `floor`.

@@ -56,12 +56,13 @@ class Signer:
     ) -> Statement:
         """The statement that `say` signs."""
         name = f"{self.author.role}:{self.author.party}"
+        time = int(self._clock.unix_s())
         return Statement(
             body=body,
             binding=Binding(
-                federation=state.federation, charter=state.charter, run=run, round=round_
+                federation=state.federation, charter=state.charter_at(time), run=run, round=round_
             ),
             author=self.author,
             seq=self._keys.next_number(state.seqs.get(name, -1) + 1),
-            time=int(self._clock.unix_s()),
+            time=time,
         )

@@ -21,6 +21,7 @@ from concord.federation.work import Train, UpdateHeader
 from concord.ledger.entries import Entry
 from concord.ledger.keyring import KeyRing
 from concord.ledger.replica import Replica
+from concord.ledger.rotation import settle_keys
 from concord.ledger.signer import Signer
 from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import PlanSeat, RunSeat
@@ -68,6 +69,7 @@ class MemberVoice:
                 f"entries from {message.start} on; {self._replica.size} are known here"
             )
         self._replica.extend(split(payload, max_part_bytes=MAX_ENTRY_BYTES))
+        settle_keys(self._keys, self._replica.state, self._member)
         note = Note.parse(message.note.encode())
         self._replica.check(note)
         line = self._replica.cosign(

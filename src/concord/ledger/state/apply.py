@@ -19,7 +19,7 @@ from concord.ledger.entries import Entry
 from concord.ledger.state import evidence, membership, oversight, rounds, votes
 from concord.ledger.state.library import Library
 from concord.ledger.state.model import State, put
-from concord.ledger.state.signers import Requirement, required
+from concord.ledger.state.signers import GATHERING_S, Requirement, gathered, required
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
 from concord.ledger.statements.membership import (
     Founding,
@@ -85,11 +85,13 @@ def _applied(state: State, entry: Entry, library: Library) -> State:
     _check_charter(state, statement)
     # 2. order and time
     author = f"{statement.author.role}:{statement.author.party}"
-    if statement.seq <= state.seqs.get(author, -1):
+    last, together = state.seqs.get(author, -1), gathered(statement)
+    if statement.seq <= last and not together:
         raise StatementRefused(
             f"number {statement.seq} was used by its author before: a replay", where="seq"
         )
-    if statement.time < state.time - charter.log.clock_skew_s:
+    patience_s = GATHERING_S if together else charter.log.clock_skew_s
+    if statement.time < state.time - patience_s:
         raise StatementRefused("is older than what stands before it", where="time")
     # 3. signatures
     needed = required(state, statement, None if founding else charter)
@@ -100,7 +102,7 @@ def _applied(state: State, entry: Entry, library: Library) -> State:
         update={
             "size": state.size + 1,
             "time": max(state.time, statement.time),
-            "seqs": put(after.seqs, author, statement.seq),
+            "seqs": put(after.seqs, author, max(last, statement.seq)),
         }
     )
 
@@ -152,7 +154,7 @@ def _by_kind(
         case Founding():
             return membership.found(state, body, statement.digest, charter)
         case Join():
-            return membership.apply_to_join(state, body, statement.digest)
+            return membership.apply_to_join(state, body, statement)
         case Leave():
             return membership.leave(state, body, author)
         case KeyRotation():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from concord.base.digest import Digest
 from concord.base.errors import StatementRefused
 from concord.charter.constitution import Charter
-from concord.ledger.state.model import MemberSeat, RunSeat, State, put
+from concord.ledger.state.model import ApplicationSeat, MemberSeat, RunSeat, State, put
 from concord.ledger.statements.membership import (
     Founding,
     Handover,
@@ -17,7 +18,7 @@ from concord.ledger.statements.membership import (
     Leave,
     MemberEntry,
 )
-from concord.ledger.statements.statement import Author
+from concord.ledger.statements.statement import Author, Statement
 
 
 def found(state: State, body: Founding, digest: Digest, charter: Charter) -> State:
@@ -48,14 +49,15 @@ def found(state: State, body: Founding, digest: Digest, charter: Charter) -> Sta
     )
 
 
-def apply_to_join(state: State, body: Join, digest: Digest) -> State:
+def apply_to_join(state: State, body: Join, statement: Statement) -> State:
     """An application is on the table; a vote admits."""
-    seat = state.members.get(body.member.id)
-    taken = seat is not None and seat.standing not in ("left", "expelled")
+    known = state.members.get(body.member.id)
+    taken = known is not None and known.standing not in ("left", "expelled")
     if taken or body.member.id in state.overseers:
         raise StatementRefused(f"{body.member.id!r} is the name of another party")
     keys = _new_keys(state, [body.member.key, body.member.witness_key])
-    applications = put(state.applications, digest, body.member)
+    seat = ApplicationSeat(entry=body.member, charter=statement.binding.charter)
+    applications = put(state.applications, statement.digest, seat)
     return state.model_copy(update={"applications": applications, "keys_used": keys})
 
 
@@ -73,7 +75,23 @@ def seat_member(
 
 
 def leave(state: State, body: Leave, author: Author) -> State:  # noqa: ARG001 - the reason stands
-    return set_member(state, author.party, standing="left")
+    return unseat(state, author.party, "left")
+
+
+def unseat(state: State, name: str, standing: Literal["left", "expelled"]) -> State:
+    """A member is one no more: its grants end, also in a round that is going on."""
+    runs = {digest: _without_grant(seat, name) for digest, seat in state.runs.items()}
+    return set_member(state, name, standing=standing).model_copy(update={"runs": runs})
+
+
+def _without_grant(seat: RunSeat, name: str) -> RunSeat:
+    plan = seat.plan
+    if plan is None or name not in plan.granted:
+        return seat
+    granted = tuple(other for other in plan.granted if other != name)
+    updates = {other: sent for other, sent in plan.updates.items() if other != name}
+    changed = plan.model_copy(update={"granted": granted, "updates": updates})
+    return seat.model_copy(update={"plan": changed})
 
 
 def set_member(state: State, name: str, **changes: object) -> State:
@@ -101,10 +119,14 @@ def rotate_key(state: State, body: KeyRotation, author: Author) -> State:
 
 def revoke_key(state: State, body: KeyRevocation) -> State:
     """A key counts no more; with a replacement the party goes on under another."""
+    if body.key in state.revoked:
+        raise StatementRefused("the key was revoked before", where="key")
+    if body.party in state.overseers:
+        return _revoke_overseer(state, body)
     entry = state.member(body.party).entry
     fields = [f for f in ("key", "witness_key") if getattr(entry, f) == body.key]
     if not fields:
-        raise StatementRefused(f"it is no key of {body.party!r}")
+        raise StatementRefused(f"it is no key of {body.party!r}", where="key")
     revoked = tuple(sorted({*state.revoked, body.key}))
     state = state.model_copy(update={"revoked": revoked})
     if body.replacement is None:
@@ -113,6 +135,18 @@ def revoke_key(state: State, body: KeyRevocation) -> State:
     changed = entry.model_copy(update={fields[0]: body.replacement})
     state = set_member(state, body.party, entry=changed)
     return state.model_copy(update={"keys_used": keys})
+
+
+def _revoke_overseer(state: State, body: KeyRevocation) -> State:
+    seat = state.overseers[body.party]
+    if seat.key != body.key:
+        raise StatementRefused(f"it is no key of {body.party!r}", where="key")
+    update: dict[str, object] = {"revoked": tuple(sorted({*state.revoked, body.key}))}
+    if body.replacement is not None:
+        changed = seat.model_copy(update={"key": body.replacement})
+        update["overseers"] = put(state.overseers, body.party, changed)
+        update["keys_used"] = _new_keys(state, [body.replacement])
+    return state.model_copy(update=update)
 
 
 def hand_over(state: State, body: Handover) -> State:

@@ -63,6 +63,13 @@ class ProposalSeat(Document):
     effective: int = 0
 
 
+class ApplicationSeat(Document):
+    """Who applied, and under which charter: the one it signed by applying."""
+
+    entry: MemberEntry
+    charter: Digest
+
+
 class HaltSeat(Document):
     """A halt, in force until it is lifted or its time is over."""
 
@@ -135,7 +142,7 @@ class State(Document):
     overseers: dict[str, OverseerEntry] = Field(default_factory=dict)
     coordinator: CoordinatorEntry = NOBODY
     term: int = 0
-    applications: dict[Digest, MemberEntry] = Field(default_factory=dict)
+    applications: dict[Digest, ApplicationSeat] = Field(default_factory=dict)
     keys_used: tuple[str, ...] = ()
     """Every key that was ever seated: none comes back in another place."""
     revoked: tuple[str, ...] = ()
@@ -153,6 +160,11 @@ class State(Document):
     def digest(self) -> Digest:
         """Same log, same digest, on every machine."""
         return digest_json(self.model_dump(mode="json"))
+
+    def charter_at(self, now: int) -> Digest:
+        """The charter in force at this time, if nothing is decided until then."""
+        due = [(at, digest) for digest, at in self.coming_charters.items() if at <= now]
+        return max(due)[1] if due else self.charter
 
     def member(self, name: str) -> MemberSeat:
         """A member that is seated now.
@@ -186,10 +198,11 @@ class State(Document):
 
     def bound(self, now: int) -> tuple[str, ...]:
         """Members that may be in a round: ratified the charter in force, and not suspended."""
+        charter = self.charter_at(now)
         return tuple(
             name
             for name, seat in self.seated().items()
-            if seat.ratified == self.charter and not self.suspended(name, now)
+            if seat.ratified == charter and not self.suspended(name, now)
         )
 
     def halt_of_all(self, now: int) -> Digest | None:

@@ -31,6 +31,8 @@ def halt(
         raise StatementRefused(
             f"must end after it begins and within {longest // 3600} hours", where="until"
         )
+    if body.until <= state.time:
+        raise StatementRefused("is over already", where="until")
     if body.scope == "self" and author.role != "member":
         raise StatementRefused("only a member halts itself")
     if body.scope == "all" and any(

@@ -10,6 +10,7 @@ from concord.charter.constitution import Charter
 from concord.charter.fields import Threshold
 from concord.crypto.keys import PublicKey
 from concord.ledger.state.model import State
+from concord.ledger.statements.evidence import Release
 from concord.ledger.statements.membership import (
     Founding,
     Handover,
@@ -26,6 +27,7 @@ from concord.ledger.statements.rounds import (
     RunOpening,
 )
 from concord.ledger.statements.statement import Statement
+from concord.ledger.statements.votes import Decision
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,30 @@ class Requirement:
     all_of: tuple[PublicKey, ...] = ()
 
 
-COORDINATOR_ONLY = (RunOpening, RoundPlan, RoundCommitted, RoundVoid, RunClosed)
+COORDINATOR_ONLY = (RunOpening, RoundPlan, RoundCommitted, RoundVoid, RunClosed, Release)
+COORDINATOR_MAY = (*COORDINATOR_ONLY, Decision)
+"""All that the role says. Its holder speaks as a member otherwise, or the role would be a vote."""
+GATHERING_S = 7 * 86_400
+"""How long signatures of several parties may be gathered."""
+
+
+def gathered(statement: Statement) -> bool:
+    """Whether several parties sign a statement, perhaps on several machines and days.
+
+    Each of them changes something that can change once (a term, a ground, a key, a halt), so that
+    the number of the statement is not needed against a replay.
+    """
+    body, author = statement.body, statement.author
+    match body:
+        case Handover() | HaltExtension():
+            return True
+        case Halt():
+            return body.scope == "all"
+        case Resume():
+            return author.role == "overseer"
+        case KeyRevocation():
+            return not _revokes_own(body, author.party)
+    return False
 
 
 def required(state: State, statement: Statement, charter: Charter | None) -> Requirement:
@@ -64,6 +89,8 @@ def required(state: State, statement: Statement, charter: Charter | None) -> Req
     if isinstance(body, COORDINATOR_ONLY):
         _role(statement, "coordinator")
     if author.role == "coordinator":
+        if not isinstance(body, COORDINATOR_MAY):
+            raise StatementRefused(f"the coordinator makes no statement of kind {statement.kind!r}")
         if author.party != state.coordinator.member:
             raise StatementRefused(
                 f"{author.party!r} does not run the coordinator; {state.coordinator.member!r} does"
@@ -75,9 +102,11 @@ def required(state: State, statement: Statement, charter: Charter | None) -> Req
         raise StatementRefused(f"role {author.role!r} cannot make this statement")
     own = state.member(author.party).entry.key
     if isinstance(body, KeyRotation):
-        return _all([body.old, body.new])
+        return _all([own, body.old, body.new])
     if isinstance(body, KeyRevocation):
-        return _revocation(state, statement, body, charter)
+        if _revokes_own(body, author.party):
+            return _either(body.key, own)
+        return _share(state, charter.coordinator.takeover, own)
     if isinstance(body, Handover):
         return _handover(state, body, charter)
     if isinstance(body, Halt) and body.scope == "all":
@@ -97,18 +126,17 @@ def _overseer(state: State, statement: Statement, charter: Charter) -> Requireme
         return _some(keys, charter.oversight.extend_overseers, own)
     if isinstance(body, Resume):
         return _some(keys, charter.oversight.lift_overseers, own)
-    if isinstance(body, Halt | KeyRotation):
-        return _all([body.old, body.new] if isinstance(body, KeyRotation) else [own])
+    if isinstance(body, KeyRotation):
+        return _all([own, body.old, body.new])
+    if isinstance(body, KeyRevocation) and _revokes_own(body, party):
+        return _all([own])
+    if isinstance(body, Halt):
+        return _all([own])
     raise StatementRefused(f"the oversight body makes no statement of kind {statement.kind!r}")
 
 
-def _revocation(
-    state: State, statement: Statement, body: KeyRevocation, charter: Charter
-) -> Requirement:
-    if body.replacement is None and body.party == statement.author.party:
-        return _all([body.key])
-    own = state.member(statement.author.party).entry.key
-    return _share(state, charter.coordinator.takeover, own)
+def _revokes_own(body: KeyRevocation, author: str) -> bool:
+    return body.replacement is None and body.party == author
 
 
 def _handover(state: State, body: Handover, charter: Charter) -> Requirement:
@@ -125,6 +153,10 @@ def _share(state: State, share: Threshold, all_of: str) -> Requirement:
 def _all(keys: Iterable[str]) -> Requirement:
     parsed = tuple(PublicKey.parse(key) for key in dict.fromkeys(keys))
     return Requirement(parsed, len(parsed), parsed)
+
+
+def _either(*keys: str) -> Requirement:
+    return Requirement(tuple(PublicKey.parse(key) for key in dict.fromkeys(keys)), 1)
 
 
 def _some(keys: Iterable[str], share: Threshold, own: str) -> Requirement:

@@ -12,7 +12,7 @@ from concord.charter.lint import lint_charter
 from concord.charter.rules import Elector
 from concord.charter.tally import Choice, Outcome, tally
 from concord.ledger.state.library import Library
-from concord.ledger.state.membership import seat_member, set_member
+from concord.ledger.state.membership import seat_member, set_member, unseat
 from concord.ledger.state.model import ProposalSeat, RunSeat, State, Vote, put
 from concord.ledger.state.rounds import check_run
 from concord.ledger.statements.membership import MemberEntry
@@ -21,6 +21,7 @@ from concord.ledger.statements.votes import (
     Admit,
     Amend,
     Ballot,
+    Change,
     Comment,
     Decision,
     Expel,
@@ -66,6 +67,7 @@ def propose(state: State, body: Proposal, statement: Statement, library: Library
     if not now < body.closes <= now + LONGEST_VOTE_S:
         raise StatementRefused("must be later than now, and within a year", where="closes")
     _check_change(state, change, now, library)
+    _check_closing(state, body, now, library)
     seat = ProposalSeat(
         title=body.title,
         by=statement.author.party,
@@ -75,6 +77,15 @@ def propose(state: State, body: Proposal, statement: Statement, library: Library
         opened=now,
     )
     return state.model_copy(update={"proposals": put(state.proposals, statement.digest, seat)})
+
+
+def _check_closing(state: State, body: Proposal, now: int, library: Library) -> None:
+    """A rule may say how long ballots are accepted; then neither less nor more."""
+    charter = library.charter(state.charter)
+    name = rule_for(state, body.change, charter, library)
+    open_for_s = charter.rule[name].open_for
+    if open_for_s and body.closes != now + open_for_s:
+        raise StatementRefused(f"rule {name!r} keeps votes open for {open_for_s} s", where="closes")
 
 
 def _check_change(state: State, change: object, now: int, library: Library) -> None:
@@ -88,8 +99,8 @@ def _check_change(state: State, change: object, now: int, library: Library) -> N
         case StartRun():
             check_run(library.run(change.document), state, charter)
         case Admit():
-            entry = state.applications.get(change.application)
-            if entry is None or entry.id != change.member:
+            applied = state.applications.get(change.application)
+            if applied is None or applied.entry.id != change.member:
                 raise StatementRefused("there is no such application", where="change.application")
         case Suspend() | Expel():
             state.member(change.member)
@@ -144,7 +155,7 @@ def stands(state: State, seat: ProposalSeat, *, now: int, library: Library) -> S
             not_counted[member] = "was cast under another charter"
         else:
             counted[member] = ballot
-    name = rule_for(state, seat, charter, library)
+    name = rule_for(state, seat.change, charter, library)
     rule = charter.rule[name]
     if rule.expired(now):
         raise StatementRefused(f"rule {name!r} ended on {rule.until}", where="rule")
@@ -160,19 +171,19 @@ def stands(state: State, seat: ProposalSeat, *, now: int, library: Library) -> S
     return Standing(
         rule=name,
         outcome=now_found,
-        final=now > seat.closes or settled,
+        final=now > seat.closes or (settled and not rule.open_for),
         counted={member: ballot.ballot for member, ballot in counted.items()},
         not_counted=not_counted,
     )
 
 
-def rule_for(state: State, seat: ProposalSeat, charter: Charter, library: Library) -> str:
-    """Name of the rule that decides a proposal."""
+def rule_for(state: State, change: Change, charter: Charter, library: Library) -> str:
+    """Name of the rule that decides about a change."""
     changed: tuple[str, ...] = ()
-    if isinstance(seat.change, Amend):
-        before, after = library.bundle(state.charter), library.bundle(seat.change.charter)
+    if isinstance(change, Amend):
+        before, after = library.bundle(state.charter), library.bundle(change.charter)
         changed = difference(before, after).paths
-    return choose_rule(charter, Kind(seat.change.kind), changed=changed, flop=int(state.flops))
+    return choose_rule(charter, Kind(change.kind), changed=changed, flop=int(state.flops))
 
 
 def decide(
@@ -229,20 +240,20 @@ def _take_effect(
             )
             return state.model_copy(update={"runs": put(state.runs, change.document, found)})
         case Admit():
-            entry = state.applications[change.application]
+            applied = state.applications[change.application]
             rest = {k: v for k, v in state.applications.items() if k != change.application}
             state = state.model_copy(update={"applications": rest})
             return seat_member(
                 state,
-                entry,
-                ratified=state.charter,
+                applied.entry,
+                ratified=applied.charter,
                 probation=charter.members.probation_rounds > 0,
                 index=index,
             )
         case Suspend():
             return set_member(state, change.member, suspended_until=change.until)
         case Expel():
-            return set_member(state, change.member, standing="expelled")
+            return unseat(state, change.member, "expelled")
     return state
 
 

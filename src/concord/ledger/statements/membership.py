@@ -110,7 +110,7 @@ class Leave(Body):
 
 
 class KeyRotation(Body):
-    """A new key in place of an old one. Signed with both."""
+    """A new key in place of an old one. Signed with both, and with the party's identity key."""
 
     KIND: ClassVar[str] = "key-rotation"
     purpose: Literal["identity", "witness"]
@@ -127,8 +127,8 @@ class KeyRotation(Body):
 class KeyRevocation(Body):
     """A lost or stolen key counts no more, from this entry on.
 
-    Signed with that very key; or, with a replacement, by so many members as may take over the
-    coordinator's role.
+    Signed by the party itself, with that very key or its identity key; or, when the party lost its
+    keys or needs a replacement, by so many members as may take over the coordinator's role.
     """
 
     KIND: ClassVar[str] = "key-revocation"

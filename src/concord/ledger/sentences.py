@@ -1,0 +1,250 @@
+"""What a statement says, in one plain sentence: for the log's readers and for whoever signs.
+
+The author stands before the sentence: "kenya proposes …". Every kind has one (tested).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from concord.base.digest import Digest
+from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
+from concord.ledger.statements.fields import Body
+from concord.ledger.statements.membership import (
+    Founding,
+    Handover,
+    Join,
+    KeyRevocation,
+    KeyRotation,
+    Leave,
+)
+from concord.ledger.statements.oversight import Halt, HaltExtension, Resume
+from concord.ledger.statements.rounds import (
+    Granted,
+    Measured,
+    Refused,
+    RoundCommitted,
+    RoundPlan,
+    RoundVoid,
+    RunClosed,
+    RunOpening,
+    UpdateSent,
+)
+from concord.ledger.statements.statement import Author, Statement
+from concord.ledger.statements.votes import (
+    Admit,
+    Amend,
+    Ballot,
+    Change,
+    Comment,
+    Decision,
+    Expel,
+    LiftHalt,
+    Ordinary,
+    Proposal,
+    Ratification,
+    ReleaseModel,
+    StartRun,
+    Suspend,
+)
+
+SHOWN_DIGITS = 10
+SHOWN_NAMES = 8
+SHOWN_TEXT = 160
+
+
+def sentence(statement: Statement) -> str:
+    """What the author says, without the author."""
+    body, run, round_ = statement.body, statement.binding.run, statement.binding.round
+    if run is not None:
+        place = (
+            f" in run {short(run)}" if round_ is None else f" in run {short(run)}, round {round_}"
+        )
+        return _of_a_run(body) + place
+    match body:
+        case Proposal() | Comment() | Ballot() | Decision() | Ratification():
+            return _of_a_vote(body)
+        case Halt() | HaltExtension() | Resume():
+            return _of_a_halt(body)
+        case DatasetRecord() | GateEvidence() | Release():
+            return _of_evidence(body)
+    return _of_membership(body)
+
+
+def author_words(author: Author) -> str:
+    """Who speaks, and in which role if it is not that of a member."""
+    return author.party if author.role == "member" else f"{author.party} ({author.role})"
+
+
+def short(digest: Digest) -> str:
+    """The first digits of a digest: enough to tell statements of one log apart."""
+    return digest.removeprefix("sha256:")[:SHOWN_DIGITS]
+
+
+def moment(unix_s: int) -> str:
+    """A time as people write it, UTC to the minute."""
+    if not 0 <= unix_s < 253_402_300_800:  # the end of year 9999
+        return f"{unix_s} s after 1970"
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def change_words(change: Change) -> str:
+    """What a proposal would do."""
+    match change:
+        case Amend():
+            return f"amend the charter from {short(change.before)} to {short(change.charter)}"
+        case StartRun():
+            return f"start run {short(change.document)}"
+        case Admit():
+            return f"admit {change.member} by application {short(change.application)}"
+        case Suspend():
+            return f"suspend {change.member} until {moment(change.until)}"
+        case Expel():
+            return f"expel {change.member}"
+        case ReleaseModel():
+            return f"release model {short(change.model)} as version {change.version}"
+        case LiftHalt():
+            return f"lift halt {short(change.halt)}"
+        case Ordinary():
+            return "resolve what its text says"
+
+
+def _of_a_vote(body: Proposal | Comment | Ballot | Decision | Ratification) -> str:
+    match body:
+        case Proposal():
+            until = moment(body.closes)
+            return (
+                f'proposes to {change_words(body.change)}: "{cut(body.title)}"; open until {until}'
+            )
+        case Comment():
+            reply = "" if body.reply_to is None else f", in answer to {short(body.reply_to)}"
+            return f'comments on proposal {short(body.proposal)}{reply}: "{cut(body.text)}"'
+        case Ballot():
+            because = f', because "{cut(body.reason)}"' if body.reason else ""
+            return f"votes {body.choice} on proposal {short(body.proposal)}{because}"
+        case Decision():
+            votes = f"{len(body.ballots)} ballot{'s' * (len(body.ballots) != 1)}"
+            effect = (
+                f", in effect from {moment(body.effective)}" if body.outcome == "adopted" else ""
+            )
+            return (
+                f"finds proposal {short(body.proposal)} {body.outcome} by rule {body.rule}"
+                f" over {votes}{effect}"
+            )
+        case Ratification():
+            return f"ratifies charter {short(body.ratified)}"
+
+
+def _of_a_halt(body: Halt | HaltExtension | Resume) -> str:
+    match body:
+        case Halt():
+            whom = "itself" if body.scope == "self" else "all members"
+            until = moment(body.until)
+            return f'halts {whom} until {until} on ground {body.ground}: "{cut(body.reason)}"'
+        case HaltExtension():
+            return f"extends halt {short(body.halt)} until {moment(body.until)}"
+        case Resume():
+            by = "" if body.decision is None else f", by decision {short(body.decision)}"
+            return f"ends halt {short(body.halt)}{by}"
+
+
+def _of_evidence(body: DatasetRecord | GateEvidence | Release) -> str:
+    match body:
+        case DatasetRecord():
+            does = "revokes the record" if body.revoked else "records the description"
+            return f"{does} of dataset {body.dataset}: {short(body.record)}"
+        case GateEvidence():
+            return f"ran gate {body.gate} on model {short(body.model)}: {body.result}"
+        case Release():
+            return (
+                f"publishes model {short(body.model)} as version {body.version},"
+                f" by decision {short(body.decision)}"
+            )
+
+
+def _of_membership(body: Body) -> str:
+    match body:
+        case Founding():
+            return (
+                f"found federation {body.name} of {listed(m.id for m in body.members)}"
+                f" under charter {short(body.charter)}; coordinator: {body.coordinator.member}"
+            )
+        case Join():
+            return f"applies to join as {body.member.id}, legal owner {body.member.legal_owner}"
+        case Leave():
+            because = f', because "{cut(body.reason)}"' if body.reason else ""
+            return f"leaves; its past work {_stays(body)}{because}"
+        case KeyRotation():
+            return f"changes its {body.purpose} key from {_key(body.old)} to {_key(body.new)}"
+        case KeyRevocation():
+            instead = "" if body.replacement is None else f"; {_key(body.replacement)} replaces it"
+            because = f', because "{cut(body.reason)}"' if body.reason else ""
+            return f"revokes key {_key(body.key)} of {body.party}{instead}{because}"
+        case Handover():
+            how = (
+                "takes the coordinator's role over for"
+                if body.manner == "takeover"
+                else "hands the coordinator's role to"
+            )
+            because = f', because "{cut(body.reason)}"' if body.reason else ""
+            return f"{how} {body.coordinator.member}, term {body.term}{because}"
+    return f"says something of kind {body.KIND}"
+
+
+def _of_a_run(body: Body) -> str:
+    match body:
+        case RunOpening():
+            return f"opens the run from base {short(body.first_base)}"
+        case RoundPlan():
+            again = f" (attempt {body.attempt + 1})" if body.attempt else ""
+            return (
+                f"calls {listed(body.roster)} to {body.inner_steps} steps"
+                f" from base {short(body.base)}{again}"
+            )
+        case Granted():
+            rules = f" by {listed(body.rules)}" if body.rules else ""
+            return f"takes part{rules}"
+        case Refused():
+            return f'does not take part: "{cut(body.reason)}"'
+        case UpdateSent():
+            return (
+                f"sent update {short(body.update)} of {body.bytes:,} bytes"
+                f" after {body.steps} steps on {body.tokens:,} tokens"
+            )
+        case RoundCommitted():
+            out = f", without {listed(body.left_out)}" if body.left_out else ""
+            return f"merged {listed(body.merged)}{out} into base {short(body.base)}"
+        case RoundVoid():
+            return f'gave the round up: "{cut(body.reason)}"'
+        case Measured():
+            bits = (
+                ""
+                if not body.bytes
+                else f", {body.nats / body.bytes / 0.6931471805599453:.3f} bits per byte"
+            )
+            return f"measured base {short(body.base)} on {body.bytes:,} bytes of its own text{bits}"
+        case RunClosed():
+            return f"closes the run at base {short(body.base)}"
+    return f"says something of kind {body.KIND}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names with commas, the first few of many."""
+    found = list(names)
+    shown = ", ".join(found[:SHOWN_NAMES])
+    return shown if len(found) <= SHOWN_NAMES else f"{shown} and {len(found) - SHOWN_NAMES} more"
+
+
+def cut(text: str) -> str:
+    """The beginning of a text, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_TEXT else f"{line[: SHOWN_TEXT - 1]}…"
+
+
+def _stays(body: Leave) -> str:
+    return "stays in the base" if body.past_work == "stays" else "is to be removed"
+
+
+def _key(text: str) -> str:
+    return text.removeprefix("ed25519:")[:SHOWN_DIGITS]

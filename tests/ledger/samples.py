@@ -1,0 +1,106 @@
+"""One body of every kind of statement, and of every change that can be proposed."""
+
+from foldlab import NOON, member_entry, public, some
+
+from concord.ledger.statements import evidence, membership, oversight, rounds, votes
+from concord.ledger.statements.statement import Author, Binding, Statement
+
+
+def coordinator(member):
+    return membership.CoordinatorEntry(member=member, log_key=public(f"{member}/log"))
+
+
+CHANGES = [
+    votes.Amend(before=some("old"), charter=some("new")),
+    votes.StartRun(document=some("run")),
+    votes.Admit(application=some("application"), member="laos"),
+    votes.Suspend(member="togo", until=NOON),
+    votes.Expel(member="togo"),
+    votes.ReleaseModel(version="1.0", model=some("model")),
+    votes.LiftHalt(halt=some("halt")),
+    votes.Ordinary(),
+]
+SAMPLES = [
+    membership.Founding(
+        name="atlas",
+        nonce="0" * 32,
+        charter=some("charter"),
+        members=(member_entry("chad"), member_entry("fiji", owner="ocean")),
+        overseers=(membership.OverseerEntry(id="ada", key=public("ada")),),
+        coordinator=coordinator("chad"),
+    ),
+    membership.Join(member=member_entry("laos", speakers=7)),
+    membership.Leave(past_work="removed", reason="We go on alone."),
+    membership.KeyRotation(purpose="witness", old=public("a"), new=public("b")),
+    membership.KeyRevocation(party="fiji", key=public("fiji"), replacement=public("fiji 2")),
+    membership.Handover(manner="handover", term=1, coordinator=coordinator("fiji")),
+    membership.Handover(manner="takeover", term=2, coordinator=coordinator("fiji")),
+    *(votes.Proposal(title="A title", change=one, closes=NOON) for one in CHANGES),
+    votes.Comment(proposal=some("p"), text="Why?", reply_to=some("comment")),
+    votes.Ballot(proposal=some("p"), choice="yes", reason="It is sound."),
+    votes.Decision(
+        proposal=some("p"),
+        outcome="adopted",
+        rule="ordinary",
+        ballots={"chad": some("ballot")},
+        effective=NOON,
+    ),
+    votes.Ratification(ratified=some("charter")),
+    oversight.Halt(scope="all", ground="fire", reason="It burns.", until=NOON + 3600),
+    oversight.HaltExtension(halt=some("halt"), until=NOON),
+    oversight.Resume(halt=some("halt"), decision=some("decision")),
+    rounds.RunOpening(first_base=some("base"), record=some("record")),
+    rounds.RoundPlan(
+        attempt=1,
+        term=0,
+        base=some("base"),
+        roster=("chad", "fiji", "togo"),
+        inner_steps=3,
+        codec="int4",
+        quorum="1/2",
+    ),
+    rounds.Granted(plan=some("plan"), rules=("permit-pretraining",)),
+    rounds.Refused(plan=some("plan"), reason="the budget is spent"),
+    rounds.UpdateSent(
+        plan=some("plan"),
+        base=some("base"),
+        update=some("update"),
+        bytes=1000,
+        steps=3,
+        tokens=300,
+        flops=10**6,
+        train_s="1.5",
+        mean_loss="2.25",
+    ),
+    rounds.RoundCommitted(
+        plan=some("plan"),
+        base_before=some("base"),
+        base=some("base 2"),
+        step=some("step"),
+        record=some("record"),
+        merged={m: {"update": some(m), "weight": "1/2", "norm": "1.0"} for m in ("chad", "fiji")},
+        left_out={"togo": "late"},
+    ),
+    rounds.RoundVoid(plan=some("plan"), reason="no quorum"),
+    rounds.Measured(base=some("base"), nats="1500.0", bytes=1000, tokens=300, documents=3),
+    rounds.RunClosed(base=some("base")),
+    evidence.DatasetRecord(dataset="news", record=some("record")),
+    evidence.GateEvidence(gate="floor", model=some("m"), evidence=some("e"), result="passed"),
+    evidence.Release(version="1.0", model=some("m"), manifest=some("f"), decision=some("d")),
+]
+
+
+def statement_of(body, seq=1, time=NOON):
+    """The body in a frame that fits its kind."""
+    return Statement(
+        body=body,
+        binding=Binding(
+            federation=None if body.KIND == "founding" else some("federation"),
+            charter=some("charter"),
+            run=some("run") if body.NEEDS_RUN else None,
+            round=4 if body.NEEDS_ROUND else None,
+        ),
+        author=Author(role="member", party="chad"),
+        seq=seq,
+        time=time,
+    )
