@@ -108,6 +108,11 @@ def test_a_pinned_federation_witnesses_and_checkpoint(capsys, atlas, history, tm
     said = concord(capsys, "verify", atlas, *pinned, "--checkpoint", seen)
     assert said.status == 0
     assert "one history with the checkpoints" in said.out
+    shown = {"witnesses": {m: key(m, "witness").public.text for m in ("chad", "fiji")}}
+    pins.write_text(json.dumps(shown))
+    assert concord(capsys, "verify", atlas, "--witness-keys", pins).status == 0
+    pins.write_text(json.dumps({"witnesses": {"chad": key("mallory").public.text}}))
+    assert concord(capsys, "verify", atlas, "--witness-keys", pins).status == 10
     other = "sha256:" + "0" * 64
     assert concord(capsys, "verify", atlas, "--federation", other).status == 10
 
@@ -116,8 +121,11 @@ def test_a_pinned_federation_witnesses_and_checkpoint(capsys, atlas, history, tm
     ("text", "reason"),
     [
         ("chad", "line 1: is not one member and its key"),
-        ("chad ed25519:00", "line 1: 'ed25519:00' is not a public key"),
+        ("chad ed25519:00", "'ed25519:00' is not a public key"),
         ("# nobody\n", "names no key"),
+        ('{"witnesses": ["chad"]}', "witnesses: names no keys by member"),
+        ("{}", "witnesses: names no keys by member"),
+        ("{", "not valid JSON"),
     ],
 )
 def test_a_faulty_file_of_witness_keys_is_refused(capsys, atlas, tmp_path, text, reason):

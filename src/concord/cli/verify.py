@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from concord.ledger.verify import Verification
     from concord.ledger.verify_terms import Wishes
 
+MAX_KEYS_BYTES = 1 << 20
 PIN = (
     "Who these parties are, the log says itself. Compare the federation's digest with one that you"
     " have from a member by another way; then give it: --federation"
@@ -45,7 +46,8 @@ def verify(
         None, help="Digest of the federation that it must be, as you have it from elsewhere."
     ),
     witness_keys: Path | None = typer.Option(
-        None, help="Witness keys that you know from elsewhere: lines of `<member> ed25519:<hex>`."
+        None,
+        help="Witness keys you know from elsewhere: lines of `<member> ed25519:<hex>`, or JSON.",
     ),
     checkpoint: list[Path] = typer.Option(
         [], help="A checkpoint that you or another reader saw; may be given several times."
@@ -174,24 +176,41 @@ def _note(path: Path) -> Any:
 
 
 def _witness_keys(path: Path | None) -> dict[str, Any]:
+    """Keys of a file: lines of a member and its key, or JSON with them under `witnesses`."""
     from concord.base.errors import KeyRefused
     from concord.crypto.keys import PublicKey
 
     if path is None:
         return {}
-    found: dict[str, Any] = {}
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            words = line.partition("#")[0].split()
-            if not words:
-                continue
-            if len(words) != 2 or words[0] in found:
-                raise DocumentError("is not one member and its key", where=f"{path}, line {number}")
-            found[words[0]] = PublicKey.parse(words[1])
+        with path.open("rb") as stream:
+            text = stream.read(MAX_KEYS_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DocumentError("cannot be read as text", where=path) from error
+    try:
+        named = _from_json(text, path) if text.startswith("{") else _from_lines(text, path)
+        found = {member: PublicKey.parse(key) for member, key in named.items()}
     except KeyRefused as error:
-        raise DocumentError(error.message, where=f"{path}, line {number}") from error
+        raise DocumentError(error.message, where=path) from error
     if not found:
         raise DocumentError("names no key", where=path)
     return found
+
+
+def _from_json(text: str, path: Path) -> dict[str, str]:
+    from concord.base.canonical import parse_json
+
+    witnesses = parse_json(text.encode(), where=path).get("witnesses")
+    if not isinstance(witnesses, dict) or not all(type(key) is str for key in witnesses.values()):
+        raise DocumentError("names no keys by member", where=f"{path}: witnesses")
+    return witnesses
+
+
+def _from_lines(text: str, path: Path) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if words and (len(words) != 2 or words[0] in named):
+            raise DocumentError("is not one member and its key", where=f"{path}, line {number}")
+        named |= dict([words]) if words else {}
+    return named
