@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from clilab import Federation, finish, wait_for
+from clilab import Federation, concord, finish, wait_for
 
 pytestmark = pytest.mark.processes
 ROUNDS = 6
@@ -108,6 +108,25 @@ def test_a_member_that_is_killed_comes_back_and_the_run_ends_with_the_same_weigh
     assert "left: its connection ended" in said.err
     assert federation.bases() == undisturbed
     assert all_gone(everyone)
+
+
+def test_another_member_takes_the_role_within_a_round_and_the_run_ends_with_the_same_bases(
+    prepared, undisturbed, tmp_path, capsys
+):
+    federation = prepared.copy_to(tmp_path)
+    process = federation.start()
+    wait_for(federation.record(2).exists)
+    for one in family(process):
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    finish(process)
+    taken = concord(
+        capsys, "coordinator", "take", federation.folder, "--as", "fiji", "--with", "all"
+    )
+    assert taken.status == 0, taken.err
+    assert resume(federation) == undisturbed
+    checked = concord(capsys, "verify", federation.folder)
+    assert checked.status == 0, checked.err
 
 
 def test_a_full_disk_ends_the_run_and_loses_nothing(prepared, undisturbed, tmp_path):

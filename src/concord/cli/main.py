@@ -14,7 +14,25 @@ from rich.text import Text
 
 from concord import __version__
 from concord.base.errors import ConcordError, DocumentError, InternalError
-from concord.cli import chat, data, demo, initialise, report, run, tokenizer, verify
+from concord.cli import (
+    charter,
+    chat,
+    coordinator,
+    data,
+    demo,
+    halts,
+    initialise,
+    joining,
+    keys,
+    log,
+    propose,
+    proving,
+    report,
+    run,
+    tokenizer,
+    verify,
+    votes,
+)
 from concord.cli.plain import printable
 
 INTERRUPTED = 130
@@ -28,10 +46,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for group in (demo, initialise, run, report, verify, chat):
+for group in (demo, initialise, run, report, verify, proving, votes, joining, chat):
     group.register(app)
 app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")
+for name, commands in (
+    ("charter", charter),
+    ("propose", propose),
+    ("halt", halts),
+    ("coordinator", coordinator),
+    ("keys", keys),
+    ("log", log),
+):
+    app.add_typer(commands.app, name=name)
 
 
 def _show_version(show: bool) -> None:
