@@ -9,7 +9,8 @@ export TOKENIZERS_PARALLELISM ?= false
 CORPORA ?= ../shared/corpora
 
 .PHONY: help demo test check format lint types contracts sizes setup clean \
-        bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log
+        bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
+        bench-verify
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -65,6 +66,9 @@ bench-throughput: $(STAMP)  ## local training beside a plain PyTorch loop
 
 bench-log: $(STAMP)  ## signed statements appended, proofs checked, per second
 	$(BIN)/python benchmarks/log_speed.py
+
+bench-verify: $(STAMP)  ## a whole federation verified, step by step
+	$(BIN)/python benchmarks/verify_folder.py
 
 bench-gpu: $(STAMP)  ## eight members, 30 to 60 M parameters; needs a GPU
 	$(BIN)/python benchmarks/quality.py --preset gpu --corpora $(CORPORA) --out docs/benchmarks

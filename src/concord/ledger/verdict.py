@@ -38,8 +38,8 @@ def verdict(found: Verification, error: ConcordError | None = None) -> dict[str,
         told["cosigned"] = dict(sorted(found.cosigned.items()))
     if "objects" in passed:
         told["runs"] = [_run(found, run) for run in found.account.runs.values()]
-    if "bases" in passed and found.speed is not None:
-        told["parameters_times_members_per_second"] = round(found.speed)
+    if "bases" in passed:
+        told["parameters_times_updates"] = found.work
     if error is not None:
         told["error"] = {
             "code": error.code,

@@ -87,8 +87,8 @@ class Verification:
         self.needed: list[Need] = []
         self.account = Account()
         self.objects = ObjectStore(folder / "objects")
-        self.speed: float | None = None
-        """Parameters times members per second, over all rounds that were computed again."""
+        self.work = 0
+        """Parameters times updates, over all rounds that were computed again."""
         self._workdir = workdir
         self._clock = clock
         self._watcher = Silent() if watcher is None else watcher
@@ -218,12 +218,9 @@ class Verification:
     def _bases(self) -> None:
         runs = self._runs()
         total = sum(sent.bytes for run in runs for one in run.rounds for sent in _merged(one))
-        began_s, work = self._clock.monotonic_s(), 0
         with self._step(5, total) as done:
             for run in runs:
-                work += self._replay(run)
-            seconds = self._clock.monotonic_s() - began_s
-            self.speed = work / seconds if work and seconds else None
+                self.work += self._replay(run)
             rounds = sum(len(run.rounds) for run in runs)
             updates = sum(len(one.body.merged) for run in runs for one in run.rounds)
             done(f"{rounds:,} bases computed again from {updates:,} updates")
