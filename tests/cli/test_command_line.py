@@ -33,7 +33,6 @@ def commands():
 
 def test_all_commands_of_the_design_are_there():
     named = {words[0] for words in commands()}
-    trained = {"demo", "init", "run", "report", "chat", "tokenizer", "data"}
     assert named == {
         *("demo", "init", "run", "report", "chat", "tokenizer", "data"),
         *("charter", "propose", "discuss", "vote", "tally", "ratify"),

@@ -65,6 +65,7 @@ def demo(
     console.print(f"\nDone in {time.monotonic() - began_s:.0f} s.")
     for name, path in (("report", made.html), ("model", made.model)):
         console.print(f"{name:7} {path}", soft_wrap=True, highlight=False)
+    console.print(f"check   concord verify {folder}", soft_wrap=True, highlight=False, markup=False)
     console.print(
         f'try     concord chat {made.model} "…"', soft_wrap=True, highlight=False, markup=False
     )
