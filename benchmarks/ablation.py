@@ -1,10 +1,10 @@
-"""What matters in a federation, and by how much: one change at a time against the default recipe.
+"""What matters in a federation, and by how much: one change at a time against a reference.
 
     make bench-ablation CORPORA=<folder>
 
 or, for some rows,
 
-    taskset -c 0 python benchmarks/ablation.py --corpora <folder> --only default "state local"
+    taskset -c 0 python benchmarks/ablation.py --corpora <folder> --only reference "H = 5"
 
 The folder holds `train/<member>.jsonl.gz`, `heldout/<member>.jsonl.gz` and `parallel/`, as for
 `benchmarks/tokenizer.py`. Federations are simulated in one process with the product's own members
@@ -33,7 +33,7 @@ from typing import Any
 
 import torch
 from ablation_page import page
-from ablation_variants import ARMS, BASE, Arm
+from ablation_variants import ARMS, BASE, REFERENCE, Arm
 
 from concord.base.digest import digest_bytes, digest_json
 from concord.base.files import write_atomic
@@ -130,7 +130,7 @@ class Laboratory:
             "seed": arguments.seed,
             "heldout_bytes": SCORED_BYTES,
             "sizes": BASE,
-            "default": run.model_dump(mode="json", include={"inner", "rounds", "update"}),
+            "reference": run.model_dump(mode="json", include={"inner", "rounds", "update"}),
         }
 
     def run(self, changes: Mapping[str, Any]) -> RunDocument:
@@ -141,7 +141,7 @@ class Laboratory:
             "roster": self._roster,
             "evaluation": {"every_rounds": 0, "max_bytes": SCORED_BYTES},
         }
-        changes = {**BASE, **changes}
+        changes = {**BASE, **REFERENCE, **changes}
         changes.setdefault("rounds.count", self._arguments.steps // changes["rounds.inner_steps"])
         for path, one in changes.items():
             *sections, key = path.split(".")

@@ -13,7 +13,7 @@ from ablation_variants import ARMS
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 EMPTY = f"# What matters in a federation, and by how much\n\n{BEGIN}\n{END}\n"
 COMMAND = "OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/ablation.py --corpora <folder>"
-COLUMNS = ("row", "bits per byte", "÷ best pooled", "vs default", "own model")
+COLUMNS = ("row", "bits per byte", "÷ best pooled", "vs reference", "own model")
 COLUMNS += ("bytes up / parameter, round", "rounds × H")
 
 
@@ -48,7 +48,7 @@ def measured(results: Mapping[str, Any]) -> str:
 
 
 def order(rows: Mapping[str, Any]) -> Iterator[str]:
-    """Pooled arms, the default, then the others from best to worst; other groups at the end."""
+    """Pooled arms, the reference, then the others from best to worst; other groups at the end."""
     names = [arm.name for arm in ARMS if arm.name in rows]
     names += sorted(set(rows) - set(names))
     ranks = {"": 0}
@@ -56,7 +56,7 @@ def order(rows: Mapping[str, Any]) -> Iterator[str]:
     def rank(name: str) -> tuple[int, int, float]:
         row = rows[name]
         group = ranks.setdefault(row["group"], len(ranks))
-        kind = 0 if row["kind"] == "pooled" else 1 if is_default(row) else 2
+        kind = 0 if row["kind"] == "pooled" else 1 if is_reference(row) else 2
         return (group, kind, row["bits_per_byte"])
 
     yield from sorted(names, key=rank)
@@ -64,17 +64,16 @@ def order(rows: Mapping[str, Any]) -> Iterator[str]:
 
 def line(name: str, row: Mapping[str, Any], rows: Mapping[str, Any]) -> str:
     best = least(rows, row["group"], "pooled")
-    default = next(
-        (r["bits_per_byte"] for r in rows.values() if r["group"] == row["group"] and is_default(r)),
-        None,
-    )
+    group = [other for other in rows.values() if other["group"] == row["group"]]
+    reference = next((other["bits_per_byte"] for other in group if is_reference(other)), None)
     found = row["bits_per_byte"]
-    cells = [f"**{name}**" if is_default(row) else name, f"{found:.4f}"]
+    bold = is_reference(row) or name.startswith("default:")
+    cells = [f"**{name}**" if bold else name, f"{found:.4f}"]
     cells.append(f"{found / best:.4f}" if best else "")
     if row["kind"] == "pooled":
         cells += ["", "", "", ""]
     else:
-        cells.append(f"{found / default - 1:+.2%}" if default and not is_default(row) else "")
+        cells.append(f"{found / reference - 1:+.2%}" if reference and not is_reference(row) else "")
         cells.append(f"{row['local_bits_per_byte']:.4f}")
         cells.append(f"{row['bytes_up_per_parameter']:.4f}")
         steps_in_rounds = row["steps"] - row["warm_steps"]
@@ -91,7 +90,7 @@ def least(rows: Mapping[str, Any], group: str, kind: str) -> float | None:
     return min(found, default=None)
 
 
-def is_default(row: Mapping[str, Any]) -> bool:
+def is_reference(row: Mapping[str, Any]) -> bool:
     """Whether nothing was changed but what the whole group has in common."""
     common = {"inner.batch_tokens", "seed"} if row["group"] else set()
     plain = row["text"] == "own" and not row["warm_steps"]

@@ -91,8 +91,8 @@ sample_bytes = 6000000
 [inner]
 batch_tokens = 16384
 warmup_steps = 300
-lr = 0.002
-matrix_lr = 0.002
+lr = 0.001
+matrix_lr = 0.001
 
 [rounds]
 count = 300

@@ -76,9 +76,11 @@ def test_weights_and_quorum_are_exact():
     assert parse_run(run.model_dump(mode="json")) == run
 
 
-def test_the_embedding_moves_by_the_square_root_of_the_members():
-    assert outer_rate(document(), 0, embedding=True) == 2.0
-    named = document(update={"outer": {"embedding_lr": 0.5}})
+def test_the_outer_rates_grow_with_the_square_root_of_the_members():
+    assert outer_rate(document(), 0, embedding=False) == 2.0
+    assert outer_rate(document(), 0, embedding=True) == 4.0
+    named = document(update={"outer": {"lr": 1.5, "embedding_lr": 0.5}})
+    assert outer_rate(named, 0, embedding=False) == 1.5
     assert outer_rate(named, 0, embedding=True) == 0.5
 
 

@@ -135,9 +135,9 @@ class InnerSpec(Document):
     """The inner loop: what a member does between two rounds."""
 
     optimizer: Literal["adamw", "muon"] = "muon"
-    lr: Annotated[float, Field(gt=0)] = 5e-3
+    lr: Annotated[float, Field(gt=0)] = 2.5e-3
     """AdamW's peak rate: for everything with `adamw`, for embeddings and norms with `muon`."""
-    matrix_lr: Annotated[float, Field(gt=0)] = 5e-3
+    matrix_lr: Annotated[float, Field(gt=0)] = 2.5e-3
     """Muon's peak rate for body matrices, at the scale 0.2·√max(rows, columns)."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
@@ -186,10 +186,11 @@ class OuterSpec(Document):
     """The outer step on the merged update."""
 
     optimizer: Literal["nesterov", "adam"] = "nesterov"
-    lr: Annotated[float, Field(gt=0)] = 1.2
+    lr: Annotated[float, Field(gt=0)] | None = None
+    """None takes the square root of the number of members: near orthogonal updates shrink by as
+    much in their mean."""
     embedding_lr: Annotated[float, Field(gt=0)] | None = None
-    """Rate for embedding and head; None takes the square root of the number of members: near
-    orthogonal updates shrink by as much in their mean."""
+    """Rate for embedding and head; None takes twice the square root of the number of members."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     late_share: Share = 0.0
     """Last share of the rounds, in which the rate is multiplied by `late_factor`."""
@@ -230,13 +231,14 @@ class ComparisonSpec(Document):
     """
 
     pooled_lr: Annotated[float, Field(gt=0)] | None = None
-    """None takes the rate of `inner`, here and below."""
+    """None takes twice the rate of `inner`, here and below: steps that are not averaged afterwards
+    were measured to want about as much."""
     pooled_matrix_lr: Annotated[float, Field(gt=0)] | None = None
     alone_lr: Annotated[float, Field(gt=0)] | None = None
     alone_matrix_lr: Annotated[float, Field(gt=0)] | None = None
     sovereign_share: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Share of the member's training tokens that its sovereign build continues for."""
-    sovereign_rate: Annotated[float, Field(gt=0, le=1)] = 0.2
+    sovereign_rate: Annotated[float, Field(gt=0, le=1)] = 0.4
     """The sovereign build's peak rates, relative to those of `inner`."""
 
 

@@ -48,10 +48,8 @@ def rate_factor(inner: InnerSpec, step: int, total: int) -> float:
 
 def outer_rate(run: RunDocument, round_: int, *, embedding: bool) -> float:
     """Outer learning rate of a round, with its late decay."""
-    outer = run.update.outer
-    rate = outer.lr
-    if embedding:
-        named = outer.embedding_lr
-        rate = named if named is not None else math.sqrt(len(run.roster))
+    outer, root = run.update.outer, math.sqrt(len(run.roster))
+    named, usual = (outer.embedding_lr, 2 * root) if embedding else (outer.lr, root)
+    rate = named if named is not None else usual
     late_from = run.rounds.count - round(outer.late_share * run.rounds.count)
     return rate * outer.late_factor if round_ >= late_from else rate

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from concord.base.errors import DocumentError
-from concord.cli.templates import RunChoices, run_toml
+from concord.cli.templates import Rates, RunChoices, run_toml
 from concord.federation.folders import FederationFolder
 
 MEMBERS = ("ethiopia", "greece", "kenya", "tamil_nadu", "thailand", "georgia")
@@ -83,7 +83,7 @@ def demo_choices(
         owner_cap=owner_cap,
         rounds=rounds,
         inner_steps=4,
-        outer_lr=2.2,
+        rates=Rates(inner=0.005, outer=2.2, outer_embedding=2.45, sovereign=0.2),
         merges=2048,
         batch_tokens=512,
         hidden=96,

@@ -9,6 +9,17 @@ from concord.federation.folders import toml_string
 
 
 @dataclass(frozen=True)
+class Rates:
+    """Rates of a run whose rounds are much shorter than the default's."""
+
+    inner: float
+    """AdamW's and Muon's, in the federation and in the models it is compared with."""
+    outer: float
+    outer_embedding: float
+    sovereign: float
+
+
+@dataclass(frozen=True)
 class RunChoices:
     """What `init` and `demo` decide; everything else keeps its default and is not written."""
 
@@ -27,9 +38,9 @@ class RunChoices:
     layers: int = 4
     hidden: int = 128
     sample_bytes: int = 4_000_000
-    outer_lr: float | None = None
     owner_cap: str = "1"
     """Largest share of the merge weight of one legal owner; the charter's."""
+    rates: Rates | None = None
     continue_from: str | None = None
 
 
@@ -65,6 +76,7 @@ def run_toml(choices: RunChoices) -> str:
         "[inner]",
         f"batch_tokens = {choices.batch_tokens}",
         f"warmup_steps = {choices.warmup_steps}",
+        *_inner_rates(choices.rates),
         "",
         "[rounds]",
         f"count = {choices.rounds}",
@@ -84,11 +96,31 @@ def run_toml(choices: RunChoices) -> str:
         f"owner_cap = {toml_string(choices.owner_cap)}",
         "",
     ]
-    if choices.outer_lr is not None:
-        lines += [
-            "[update.outer]",
-            "# short rounds: body updates stay nearly orthogonal, and their mean is short",
-            f"lr = {choices.outer_lr}",
-            "",
-        ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_other_rates(choices.rates)])
+
+
+def _inner_rates(rates: Rates | None) -> list[str]:
+    if rates is None:
+        return []
+    return [
+        "# short rounds: what steps add in noise is soon averaged away",
+        f"lr = {rates.inner}",
+        f"matrix_lr = {rates.inner}",
+    ]
+
+
+def _other_rates(rates: Rates | None) -> list[str]:
+    if rates is None:
+        return []
+    compared = ("pooled_lr", "pooled_matrix_lr", "alone_lr", "alone_matrix_lr")
+    return [
+        "[update.outer]",
+        "# short rounds: body updates stay nearly orthogonal, and their mean is short",
+        f"lr = {rates.outer}",
+        f"embedding_lr = {rates.outer_embedding}",
+        "",
+        "[comparison]",
+        *(f"{key} = {rates.inner}" for key in compared),
+        f"sovereign_rate = {rates.sovereign}",
+        "",
+    ]

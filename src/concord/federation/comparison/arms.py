@@ -35,6 +35,9 @@ from concord.train.evaluate import heldout_sums
 from concord.train.facts import fact_counts
 from concord.train.loop import LocalTrainer
 
+UNAVERAGED_RATE = 2.0
+"""Rates of pooled and alone models over those of `inner`, where the run document names none."""
+
 
 def run_arm(job: ArmJob) -> ArmResult:
     """Train and measure an arm, or return what an earlier start measured."""
@@ -105,14 +108,16 @@ def arm_inner(run: RunDocument, kind: Kind, steps: int) -> InnerSpec:
     """The inner loop of an arm: the run's own, at the rates its comparison section names."""
     inner, comparison = run.inner, run.comparison
     rates = {"lr": inner.lr, "matrix_lr": inner.matrix_lr}
+    named: dict[str, float | None] = {}
+    factor = UNAVERAGED_RATE
     if kind == "pooled":
         named = {"lr": comparison.pooled_lr, "matrix_lr": comparison.pooled_matrix_lr}
     elif kind == "alone":
         named = {"lr": comparison.alone_lr, "matrix_lr": comparison.alone_matrix_lr}
     else:
-        named = {name: rate * comparison.sovereign_rate for name, rate in rates.items()}
-    rates |= {name: rate for name, rate in named.items() if rate is not None}
-    changes: dict[str, object] = dict(rates)
+        factor = comparison.sovereign_rate
+    changes: dict[str, object] = {name: factor * rate for name, rate in rates.items()}
+    changes |= {name: rate for name, rate in named.items() if rate is not None}
     if kind == "sovereign":
         # The network is warm: a short warm-up for the optimiser, then a decay over the rest.
         changes |= {"warmup_steps": min(inner.warmup_steps, steps // 10), "decay_share": 0.8}
