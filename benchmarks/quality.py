@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from quality_page import ratio, render
+from quality_page import Row, ratio, render
 from rich.console import Console
 
 from concord.base.tensors import TensorFile
+from concord.charter.run import RunDocument
+from concord.charter.schedule import outer_rate
 from concord.cli.initialise import make_text_federation
 from concord.cli.watch import TerminalWatcher
 from concord.federation.comparison.outcome import ArmResult, Kind
@@ -116,7 +118,7 @@ def run_toml(preset: Preset, seed: int) -> str:
 
 def measure_seed(
     corpora: Path, work: Path, preset: Preset, *, seed: int, kinds: tuple[Kind, ...]
-) -> dict[str, object]:
+) -> Row:
     """Run or finish one seed and return its row of the table."""
     root = work / f"seed-{seed}"
     if not root.exists():
@@ -146,6 +148,7 @@ def measure_seed(
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "preset": preset.name,
+        "rates": rates(run),
         "run": run.digest,
         "base": records[-1].base,
         "parameters": parameters,
@@ -161,8 +164,20 @@ def measure_seed(
     }
 
 
+def rates(run: RunDocument) -> str:
+    """Inner rate, outer rate of the body, outer rate of the embedding."""
+    outer = (outer_rate(run, 0, embedding=embedding) for embedding in (False, True))
+    return " / ".join([f"{run.inner.matrix_lr:g}", *(f"{rate:.2f}" for rate in outer)])
+
+
 def bits(arm: ArmResult) -> dict[str, float]:
     return {member: sums.nats / LN2 / sums.bytes for member, sums in arm.sums.items()}
+
+
+def with_row(rows: list[Row], row: Row) -> list[Row]:
+    """All rows with one more, in place of an earlier one of the same rates and seed; last first."""
+    others = [r for r in rows if (r["rates"], r["seed"]) != (row["rates"], row["seed"])]
+    return sorted([*others, row], key=lambda r: (r["rates"] != row["rates"], r["rates"], r["seed"]))
 
 
 def main() -> None:
@@ -175,7 +190,9 @@ def main() -> None:
     parser.add_argument("--alone", type=int, nargs="*", default=[0, 1, 2], help="seeds with alone")
     args = parser.parse_args()
     name = "quality" if args.preset == "cpu" else f"quality-{args.preset}"
-    rows = []
+    path = args.out / f"{name}.json"
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows = json.loads(path.read_text("utf-8")) if path.exists() else []
     for seed in args.seeds:
         kinds: tuple[Kind, ...] = ("pooled",)
         if seed in args.alone:
@@ -184,10 +201,9 @@ def main() -> None:
         row = measure_seed(
             args.corpora.resolve(), work, PRESETS[args.preset], seed=seed, kinds=kinds
         )
-        rows.append(row)
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")
-        (args.out / f"{name}.md").write_text(render(rows))
+        rows = with_row(rows, row)
+        path.write_text(json.dumps(rows, indent=1) + "\n")
+        path.with_suffix(".md").write_text(render(rows))
         print(f"seed {seed}: {ratio(row):.4f} x pooled")
 
 

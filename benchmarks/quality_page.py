@@ -31,26 +31,25 @@ def render(rows: Sequence[Row]) -> str:
         "",
         "Text: members of the real corpora, trained on their training part and measured on their",
         "held-out part. Mean bits per byte over all members' text, at equal total tokens, with the",
-        "same tokenizer, start, number of steps and rates in every arm.",
+        "same tokenizer, start and number of steps. Pooled and alone models train at 0.005, the",
+        "best of three rates for a pooled one in the [ablation](ablation.md).",
         "",
-        "| seed | parameters | rounds × H | tokens | shared | pooled | shared ÷ pooled | B up |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        "| rates | seed | parameters | rounds × H | tokens | shared | pooled | ratio | B up |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    ratios = [ratio(row) for row in rows]
     for row in rows:
         shared, pooled = mean(row["shared"]), mean(row["arms"]["pooled"])
         lines.append(
-            f"| {row['seed']} | {row['parameters']:,} | {row['rounds']} × {row['inner_steps']} |"
-            f" {row['tokens']:,} | {shared:.4f} | {pooled:.4f} | **{shared / pooled:.4f}** |"
-            f" {row['update_bytes_per_parameter']:.3f} |"
+            f"| {row['rates']} | {row['seed']} | {row['parameters']:,} |"
+            f" {row['rounds']} × {row['inner_steps']} | {row['tokens']:,} | {shared:.4f} |"
+            f" {pooled:.4f} | **{shared / pooled:.4f}** | {row['update_bytes_per_parameter']:.3f} |"
         )
-    least, most = min(ratios), max(ratios)
-    summary = f"Mean ratio over {len(ratios)} seeds: **{sum(ratios) / len(ratios):.4f}**"
     lines += [
         "",
+        "`rates`: inner rate, outer rate of the body, outer rate of the embedding.",
         "`B up`: bytes up per parameter and round, everything that an update carries.",
         "",
-        f"{summary} (least {least:.4f}, most {most:.4f}).",
+        *(summary(rates, rows) for rates in dict.fromkeys(row["rates"] for row in rows)),
     ]
     for row in rows:
         if any(name.startswith("alone/") for name in row["arms"]):
@@ -58,15 +57,25 @@ def render(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def summary(rates: str, rows: Sequence[Row]) -> str:
+    """Mean over the seeds that were run at some rates."""
+    ratios = [ratio(row) for row in rows if row["rates"] == rates]
+    mean_ratio = sum(ratios) / len(ratios)
+    spread = f" (least {min(ratios):.4f}, most {max(ratios):.4f})" if len(ratios) > 1 else ""
+    seeds = "1 seed" if len(ratios) == 1 else f"{len(ratios)} seeds"
+    return f"- {rates}: mean ratio over {seeds} **{mean_ratio:.4f}**{spread}."
+
+
 def member_table(row: Row) -> list[str]:
     """Own text by member, and the worst member by name."""
     arms = row["arms"]
     lines = [
         "",
-        f"## Seed {row['seed']}, member by member",
+        f"## Seed {row['seed']} at {row['rates']}, member by member",
         "",
         "Bits per byte on the member's own held-out text; the last two columns on everyone's.",
         "`build`: the sovereign build, the shared base continued at home for a tenth of the steps.",
+        *([row["note"]] if "note" in row else []),
         "",
         "| member | alone | shared | build | build ÷ alone | pooled | alone, world | ÷ pooled |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
