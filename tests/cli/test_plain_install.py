@@ -5,10 +5,12 @@ import sys
 
 import pytest
 
+from concord.testing.founded import found
 from concord.testing.history import History
 
 EXTRAS = (
     "babel",
+    "click",  # no dependency of ours: typer brings its own
     "holidays",
     "jinja2",
     "pyarrow",
@@ -62,3 +64,17 @@ def test_a_stranger_verifies_a_federation_with_it(tmp_path):
     done = run_plain("verify", str(tmp_path / "public"), "--json")
     assert done.returncode == 0, done.stderr
     assert history.state.digest in done.stdout
+
+
+def test_votes_and_the_log_need_no_extra_and_nothing_that_is_not_declared(tmp_path):
+    found(tmp_path / "atlas", ["chad", "fiji", "peru"])
+    atlas = str(tmp_path / "atlas")
+    for words in (
+        ["propose", "ordinary", atlas, "--as", "chad", "--title", "x", "--yes"],
+        ["vote", atlas, "yes", "--as", "all"],
+        ["tally", atlas, "--decide", "--as", "chad"],
+        ["charter", "lint", atlas],
+        ["log", "show", atlas],
+    ):
+        done = run_plain(*words)
+        assert done.returncode == 0, done.stderr

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from concord.base.errors import KeyRefused, LogHeld, StatementRefused
+from concord.base.errors import KeyRefused, LogCorrupt, LogHeld, StatementRefused
 from concord.charter.bundle import load_bundle, store_bundle
 from concord.crypto.keys import PublicKey
 from concord.federation.folders import FederationFolder
@@ -18,22 +18,10 @@ from concord.ledger.statements.membership import CoordinatorEntry, Handover, Key
 from concord.ledger.statements.oversight import Halt
 from concord.ledger.statements.votes import Amend, Ballot, Ordinary, Proposal, Ratification
 from concord.testing.founded import charter_toml, found
+from concord.testing.hand_clock import HandClock
 
 MEMBERS = ("chad", "fiji", "peru", "togo")
 RECORD = "sha256:" + "1" * 64
-
-
-class HandClock:
-    """Time that moves when told."""
-
-    def __init__(self):
-        self.now_s = 1_800_000_000.0
-
-    def monotonic_s(self):
-        return self.now_s
-
-    def unix_s(self):
-        return self.now_s
 
 
 @pytest.fixture
@@ -331,3 +319,25 @@ def test_a_folder_that_may_not_be_written_can_still_be_read(office, clock):
         assert archive(office).replica.size == 1
     finally:
         office.federation.log.chmod(0o755)
+
+
+# --- cosignatures -------------------------------------------------------------------------------
+
+
+def test_a_member_elsewhere_cosigns_what_is_published(office, elsewhere):
+    note = elsewhere.cosign(["fiji"])
+    assert set(archive(elsewhere).replica.witnesses(note)) == set(MEMBERS)
+    lines = (elsewhere.federation.log / "checkpoint").read_text()
+    assert lines == note.encode().decode()
+
+
+def test_a_coordinator_publishes_more_cosignatures_under_the_same_checkpoint(office):
+    before = archive(office).note
+    after = office.cosign(MEMBERS)
+    assert after.checkpoint == before.checkpoint
+    assert set(before.lines) <= set(after.lines)
+
+
+def test_a_witness_whose_key_is_elsewhere_cosigns_nothing(elsewhere):
+    with pytest.raises(LogCorrupt, match="has lost its memory"):
+        elsewhere.cosign(["peru"])

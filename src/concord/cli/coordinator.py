@@ -74,7 +74,8 @@ def _take(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    log_key = office.federation.member(party).keys.load("log").public.text
+    office.state.member(party)
+    log_key = fresh_log_key(office, party)
     body = Handover(
         manner=manner,
         term=office.state.term + 1,
@@ -90,3 +91,16 @@ def _take(
         out=out,
         as_json=as_json,
     )
+
+
+def fresh_log_key(office: Office, member: str) -> str:
+    """A log key of the member that the log has never seen: the one that lies here, or a new one.
+
+    Raises:
+        KeyRefused: the member's keys are not here, or the key is damaged or open to others.
+    """
+    ring = office.keys_of(member)
+    present = ring.load("log").public.text
+    if present in office.state.keys_used or ring.exists("log.next"):
+        return ring.prepare("log").public.text
+    return present

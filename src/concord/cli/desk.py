@@ -6,14 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import typer
 
-from concord.base.clock import Clock, SystemClock
 from concord.base.digest import Digest
 from concord.base.errors import DocumentError, LogError, StatementRefused
 from concord.base.files import storage_errors, write_atomic
-from concord.cli.say import say, say_json
+from concord.cli.say import reading, say, say_json
+from concord.cli.setting import clock, json_option
 from concord.crypto.keys import PrivateKey
 from concord.federation.folders import FederationFolder
 from concord.federation.office import Filed, Office
@@ -30,16 +29,9 @@ FOLDER = typer.Argument(..., help="Federation folder, made by `concord init`.")
 AS = typer.Option(..., "--as", help="Who speaks; its key lies in this folder.")
 WITH = typer.Option([], "--with", help="Who signs too, with a key in this folder; repeatable.")
 OUT = typer.Option(None, "--out", help="Write the signed statement to this file; do not file it.")
-JSON = typer.Option(False, "--json", help="Print JSON.")
+JSON = typer.Option(False, "--json", callback=json_option, help="Print JSON.")
 YES = typer.Option(False, "--yes", help="Do not ask.")
 ALL = "all"
-
-
-def clock() -> Clock:
-    """The machine's clock, unless whoever calls the command line handed one in."""
-    context = click.get_current_context(silent=True)
-    given = None if context is None else context.find_root().obj
-    return SystemClock() if given is None else given
 
 
 def now() -> int:
@@ -65,7 +57,8 @@ def open_office(folder: Path) -> Office:
     Raises:
         LogError, StatementRefused: there is no log, or it cannot be believed.
     """
-    return Office(federation_at(folder), clock())
+    with reading() as watch:
+        return Office(federation_at(folder), clock(), watch)
 
 
 def open_archive(folder: Path) -> Archive:
@@ -75,7 +68,8 @@ def open_archive(folder: Path) -> Archive:
         LogError, StatementRefused: there is no log, or it cannot be believed.
     """
     federation = federation_at(folder)
-    return Archive(federation.log, ObjectLibrary(federation.objects))
+    with reading() as watch:
+        return Archive(federation.log, ObjectLibrary(federation.objects), watch)
 
 
 def state_now(archive: Archive) -> State:
@@ -187,7 +181,7 @@ def put(
     out: Path | None = None,
     as_json: bool = False,
 ) -> Filed | None:
-    """Sign a statement and file it, or write it to a file for others to sign; tell the result.
+    """Sign a statement and file it, or write it for others to sign; tell what became of it.
 
     Raises:
         KeyRefused: a key is not here.

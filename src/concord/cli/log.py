@@ -7,11 +7,12 @@ from typing import Any
 
 import typer
 
+from concord.base.errors import StatementRefused
 from concord.cli import desk
-from concord.cli.say import columns, say, say_json, warn
+from concord.cli.say import columns, say, say_json
 from concord.ledger.entries import Entry
 from concord.ledger.inbox import Inbox
-from concord.ledger.sentences import author_words, moment, sentence, short
+from concord.ledger.sentences import author_words, moment, sentence
 from concord.ledger.state.model import State
 
 app = typer.Typer(help="The log of all signed statements.", no_args_is_help=True)
@@ -83,20 +84,35 @@ def _entry_json(index: int, entry: Entry) -> dict[str, Any]:
 
 
 @app.command()
-def checkpoint(folder: Path = desk.FOLDER, as_json: bool = desk.JSON) -> None:
+def checkpoint(
+    folder: Path = desk.FOLDER,
+    note: bool = typer.Option(False, "--note", help="Print the signed note itself."),
+    cosign: list[str] = typer.Option(
+        [], help="Cosign it first as this member's witness; `all`: as all whose keys lie here."
+    ),
+    as_json: bool = desk.JSON,
+) -> None:
     """Show the published checkpoint, who cosigned it, and whether they are enough.
 
     Example: concord log checkpoint atlas
+
+    Example: concord log checkpoint atlas --cosign kenya --note
     """
+    if cosign:
+        office = desk.open_office(folder)
+        office.cosign(desk.members_named(office, cosign))
     archive = desk.open_archive(folder)
-    note, needed = archive.note, archive.replica.quorum_needed()
-    witnesses = archive.replica.witnesses(note)
+    if note:
+        typer.echo(archive.note.encode().decode(), nl=False)
+        return
+    mine, needed = archive.note.checkpoint, archive.replica.quorum_needed()
+    witnesses = archive.replica.witnesses(archive.note)
     if as_json:
         say_json(
             {
-                "origin": note.checkpoint.origin,
-                "size": note.checkpoint.size,
-                "root": note.checkpoint.root.hex(),
+                "origin": mine.origin,
+                "size": mine.size,
+                "root": mine.root.hex(),
                 "federation": archive.state.federation,
                 "state": archive.state.digest,
                 "witnesses": witnesses,
@@ -104,10 +120,10 @@ def checkpoint(folder: Path = desk.FOLDER, as_json: bool = desk.JSON) -> None:
             }
         )
         return
-    say(f"log         {note.checkpoint.origin}")
+    say(f"log         {mine.origin}")
     say(f"federation  {archive.state.federation}")
-    say(f"entries     {note.checkpoint.size}")
-    say(f"root        {note.checkpoint.root.hex()}")
+    say(f"entries     {mine.size}")
+    say(f"root        {mine.root.hex()}")
     say(f"state       {archive.state.digest}")
     told = f"cosigned    {len(witnesses)} of {needed} needed: {', '.join(sorted(witnesses))}"
     say(told, style="" if len(witnesses) >= needed else "yellow")
@@ -117,26 +133,46 @@ def checkpoint(folder: Path = desk.FOLDER, as_json: bool = desk.JSON) -> None:
 def inbox(
     folder: Path = desk.FOLDER,
     take: bool = typer.Option(False, "--take", help="Put what waits into the log."),
+    as_json: bool = desk.JSON,
 ) -> None:
     """Show statements that wait for whoever writes the log, and those that were refused.
 
+    A run takes them up before its next round; --take does where no run is going on.
+
     Example: concord log inbox atlas
     """
-    federation = desk.federation_at(folder)
     if take:
         filed, refused = desk.open_office(folder).take_inbox()
-        for done in filed:
-            say(f"entry {done.index}  {sentence(done.entry.statement)}")
-        for name, reason in refused:
-            warn(f"{name[:12]}  refused: {reason}")
+        if as_json:
+            say_json({"filed": [desk.filed_json(one) for one in filed], "refused": dict(refused)})
+            return
+        for one in filed:
+            say(f"entry {one.index}  {_told(one.entry)}")
+        _tell_refused(refused)
         return
-    box = Inbox(federation.log / "inbox")
-    waiting, refused = box.waiting(), box.refused()
-    for name, data in waiting:
-        statement = Entry.parse(data, where=name).statement
-        told = f"{author_words(statement.author)} {sentence(statement)}"
-        say(f"waits    {short(statement.digest)}  {told}")
-    for name, reason in refused:
-        say(f"refused  {name[:12]}  {reason}", style="yellow")
-    if not waiting and not refused:
+    box = Inbox(desk.federation_at(folder).log / "inbox")
+    waiting = [(name, _read(data, name)) for name, data in box.waiting()]
+    if as_json:
+        say_json({"waiting": dict(waiting), "refused": dict(box.refused())})
+        return
+    for name, told in waiting:
+        say(f"{name[:10]}  waits    {told}")
+    _tell_refused(box.refused())
+    if not waiting and not box.refused():
         say("nothing waits")
+
+
+def _tell_refused(refused: list[tuple[str, str]]) -> None:
+    for name, reason in refused:
+        say(f"{name[:10]}  refused  {reason}", style="yellow")
+
+
+def _read(data: bytes, name: str) -> str:
+    try:
+        return _told(Entry.parse(data, where=name))
+    except StatementRefused as error:
+        return f"no statement: {error.message}"
+
+
+def _told(entry: Entry) -> str:
+    return f"{author_words(entry.statement.author)} {sentence(entry.statement)}"

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from concord import __version__
+from concord.base.clock import Clock
 from concord.base.errors import ConcordError, DocumentError, InternalError
 from concord.cli import (
     charter,
@@ -34,6 +35,7 @@ from concord.cli import (
     votes,
 )
 from concord.cli.plain import printable
+from concord.cli.setting import begin
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -76,9 +78,15 @@ def _common(
     pass
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; every error ends in one clear message and a stable exit status."""
+def main(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) -> None:
+    """Run the command line; every error ends in one clear message and a stable exit status.
+
+    Args:
+        arguments: Words of the command; those of this process if left out.
+        clock: Time for statements; the machine's own if left out.
+    """
     _replace_what_a_terminal_cannot_show()
+    begin(clock)
     try:
         app(args=arguments)
     except ConcordError as error:

@@ -11,7 +11,7 @@ from concord.charter.constitution import Charter
 from concord.charter.decided import recheck_rounds, redecide
 from concord.charter.lint import lint_charter
 from concord.charter.run import RunDocument
-from concord.cli.say import say, say_diff
+from concord.cli.say import count, say, say_diff
 from concord.federation.office import Office
 from concord.ledger.history import history
 from concord.ledger.sentences import short
@@ -38,7 +38,8 @@ def tell_past(office: Office, charter: Charter) -> None:
     past = history(office.entries, office.library)
     changed = (*redecide(charter, past.votes), *recheck_rounds(charter, past.rounds))
     say("\nwhat it would have decided", style="bold")
-    say(f"  of {len(past.votes)} votes and {len(past.rounds)} rounds, {len(changed)} otherwise")
+    votes, rounds = count(len(past.votes), "vote"), count(len(past.rounds), "round")
+    say(f"  of {votes} and {rounds} so far, {len(changed)} otherwise")
     for one in changed[:SHOWN]:
         say(f"  {one.words}", style="yellow")
     if len(changed) > SHOWN:

@@ -67,6 +67,7 @@ class Desk:
         as_json: bool,
     ) -> None:
         self.office: Office = desk.open_office(folder)
+        desk.role_of(self.office.state, party)
         self.party = party
         self._title, self._text, self._days = title, text, days
         self._dry, self._yes, self._as_json = dry, yes, as_json

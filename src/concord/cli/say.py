@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from rich.cells import cell_len
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from concord.base.errors import DocumentError
 from concord.cli.plain import printable
+from concord.cli.setting import json_alone
+
+LONG_LOG = 10_000
+"""Entries from which on reading a log takes seconds."""
 
 
 def say(text: str = "", *, style: str = "", err: bool = False) -> None:
-    """One line, or several."""
-    Console(stderr=err, soft_wrap=True, highlight=False).print(Text(printable(text), style=style))
+    """One line, or several; on standard error where standard output is to hold JSON alone."""
+    Console(stderr=err or json_alone(), soft_wrap=True, highlight=False).print(
+        Text(printable(text), style=style)
+    )
+
+
+def count(number: int, what: str) -> str:
+    """A number with its noun: `1 vote`, `2 votes`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def warn(text: str) -> None:
@@ -72,3 +85,32 @@ def confirm(question: str, *, yes: bool) -> None:
             remedy="read what is shown above, then add --yes",
         )
     typer.confirm(question, abort=True)
+
+
+@contextmanager
+def reading() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar for a long log, on a terminal; a short one is read before it could be seen."""
+    console = Console(stderr=True)
+    bars = Progress(
+        TextColumn("reading the log"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = bars.add_task("", total=None)
+    shown = False
+
+    def watch(done: int, total: int) -> None:
+        nonlocal shown
+        if not shown and total >= LONG_LOG:
+            shown = True
+            bars.start()
+        bars.update(task, completed=done, total=total)
+
+    try:
+        yield watch
+    finally:
+        bars.stop()

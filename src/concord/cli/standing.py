@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from concord.base.digest import Digest
-from concord.cli.say import columns, say
+from concord.cli.say import columns, count, say
 from concord.ledger.ballots import Uncounted, uncounted
 from concord.ledger.entries import Entry
 from concord.ledger.sentences import change_words, moment, short
@@ -106,7 +106,7 @@ def tell_standing(one: Standing) -> None:
     """Print how a vote stands."""
     seat = one.seat
     say(f"proposal {short(one.proposal)}  {seat.title}", style="bold")
-    say(f"  {seat.by} proposes to {change_words(seat.change)}; {seat.comments} comments")
+    say(f"  {seat.by} proposes to {change_words(seat.change)}; {count(seat.comments, 'comment')}")
     if one.decided is not None:
         say(f"  decided by rule {seat.rule}: {one.decided}", style=STYLES.get(one.decided, ""))
         return

@@ -13,18 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from concord.base.clock import Clock
-from concord.base.errors import KeyRefused, LogHeld, StatementRefused
+from concord.base.errors import KeyRefused, LogError, LogHeld, StatementRefused
+from concord.base.files import write_atomic
 from concord.charter.constitution import Charter
 from concord.charter.run import RunDocument
 from concord.crypto.keys import PrivateKey
 from concord.crypto.notes import Note, sign_checkpoint
 from concord.federation.folders import FederationFolder
-from concord.ledger.archive import Archive
+from concord.ledger.archive import Archive, Watch
 from concord.ledger.entries import Entry, refuse_future
 from concord.ledger.inbox import Inbox
 from concord.ledger.keyring import KeyRing
 from concord.ledger.log import JOURNAL, Log, open_log
 from concord.ledger.names import log_origin
+from concord.ledger.replica import Replica
 from concord.ledger.rotation import settle_keys
 from concord.ledger.signer import Signer
 from concord.ledger.state.apply import apply
@@ -36,6 +38,7 @@ from concord.ledger.state.votes import stands, with_charters_in_force
 from concord.ledger.statements.fields import Body
 from concord.ledger.statements.statement import Role
 from concord.ledger.statements.votes import Ballot, Decision, Proposal, StartRun
+from concord.ledger.tiles import CHECKPOINT
 from concord.ledger.witness import WitnessStore
 
 
@@ -55,16 +58,19 @@ class Office:
     Args:
         federation: The federation's folder.
         clock: Time, handed in.
+        watch: Is told how much of the log was read, now and then.
 
     Raises:
         StatementRefused, SignatureRefused, LogCorrupt: the log cannot be believed.
     """
 
-    def __init__(self, federation: FederationFolder, clock: Clock) -> None:
+    def __init__(
+        self, federation: FederationFolder, clock: Clock, watch: Watch | None = None
+    ) -> None:
         self.federation = federation
         self._clock = clock
         self.library = ObjectLibrary(federation.objects)
-        archive = Archive(federation.log, self.library)
+        archive = Archive(federation.log, self.library, watch)
         self._replica = archive.replica
         self.entries = archive.entries
         """Entries of the log, as they were checked."""
@@ -257,15 +263,39 @@ class Office:
 
     def _cosignatures(self, note: Note) -> Iterable[str]:
         for member in self.members_here():
-            own, keys = self.federation.member(member), self.keys_of(member)
+            keys = self.keys_of(member)
             if keys.exists("witness") and self._is_witness(member, keys):
-                yield self._replica.cosign(
-                    note,
-                    member=member,
-                    keys=keys,
-                    store=WitnessStore(own.witness),
-                    now=self.now(),
-                )
+                yield self._cosignature(self._replica, note, member)
+
+    def cosign(self, members: Iterable[str]) -> Note:
+        """Add cosignatures of members' witnesses, whose keys lie here, to what is published.
+
+        Raises:
+            KeyRefused: a key is not here.
+            ForkDetected, LogError: a witness signed another history, or the log grew meanwhile.
+        """
+        archive = Archive(self.federation.log, self.library)
+        lines = [self._cosignature(archive.replica, archive.note, member) for member in members]
+        if not (self.federation.log / JOURNAL).exists():
+            note = archive.note.with_lines(*lines)
+            write_atomic(self.federation.log / CHECKPOINT, note.encode())
+            return note
+        with open_log(self.federation.log) as log:
+            now = log.read_checkpoint()
+            if now is None or now.checkpoint != archive.note.checkpoint:
+                raise LogError("the log grew meanwhile", where=self.federation.log)
+            note = now.with_lines(*lines)
+            log.publish(note)
+        return note
+
+    def _cosignature(self, replica: Replica, note: Note, member: str) -> str:
+        return replica.cosign(
+            note,
+            member=member,
+            keys=self.keys_of(member),
+            store=WitnessStore(self.federation.member(member).witness),
+            now=self.now(),
+        )
 
     def _is_witness(self, member: str, keys: KeyRing) -> bool:
         """Whether the witness key here is the one that the log holds: an older one helps nobody."""

@@ -69,6 +69,8 @@ def sentence(statement: Statement) -> str:
             return _of_a_halt(body)
         case DatasetRecord() | GateEvidence() | Release():
             return _of_evidence(body)
+    if isinstance(body, Handover) and body.coordinator.member == statement.author.party:
+        return _of_a_new_coordinator(body)
     return _of_membership(body)
 
 
@@ -121,8 +123,7 @@ def _of_a_vote(body: Proposal | Comment | Ballot | Decision | Ratification) -> s
             reply = "" if body.reply_to is None else f", in answer to {short(body.reply_to)}"
             return f'comments on proposal {short(body.proposal)}{reply}: "{cut(body.text)}"'
         case Ballot():
-            because = f', because "{cut(body.reason)}"' if body.reason else ""
-            return f"votes {body.choice} on proposal {short(body.proposal)}{because}"
+            return f"votes {body.choice} on proposal {short(body.proposal)}{_because(body.reason)}"
         case Decision():
             votes = f"{len(body.ballots)} ballot{'s' * (len(body.ballots) != 1)}"
             effect = (
@@ -163,6 +164,14 @@ def _of_evidence(body: DatasetRecord | GateEvidence | Release) -> str:
             )
 
 
+def _of_a_new_coordinator(body: Handover) -> str:
+    does = (
+        "takes the coordinator's role over" if body.manner == "takeover" else "runs the coordinator"
+    )
+    key = _key(body.coordinator.log_key)
+    return f"{does} from here on, term {body.term}, log key {key}{_because(body.reason)}"
+
+
 def _of_membership(body: Body) -> str:
     match body:
         case Founding():
@@ -173,22 +182,19 @@ def _of_membership(body: Body) -> str:
         case Join():
             return f"applies to join as {body.member.id}, legal owner {body.member.legal_owner}"
         case Leave():
-            because = f', because "{cut(body.reason)}"' if body.reason else ""
-            return f"leaves; its past work {_stays(body)}{because}"
+            return f"leaves; its past work {_stays(body)}{_because(body.reason)}"
         case KeyRotation():
             return f"changes its {body.purpose} key from {_key(body.old)} to {_key(body.new)}"
         case KeyRevocation():
             instead = "" if body.replacement is None else f"; {_key(body.replacement)} replaces it"
-            because = f', because "{cut(body.reason)}"' if body.reason else ""
-            return f"revokes key {_key(body.key)} of {body.party}{instead}{because}"
+            return f"revokes key {_key(body.key)} of {body.party}{instead}{_because(body.reason)}"
         case Handover():
             how = (
                 "takes the coordinator's role over for"
                 if body.manner == "takeover"
                 else "hands the coordinator's role to"
             )
-            because = f', because "{cut(body.reason)}"' if body.reason else ""
-            return f"{how} {body.coordinator.member}, term {body.term}{because}"
+            return f"{how} {body.coordinator.member}, term {body.term}{_because(body.reason)}"
     return f"says something of kind {body.KIND}"
 
 
@@ -240,6 +246,10 @@ def cut(text: str) -> str:
     """The beginning of a text, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= SHOWN_TEXT else f"{line[: SHOWN_TEXT - 1]}…"
+
+
+def _because(reason: str) -> str:
+    return f', because "{cut(reason)}"' if reason else ""
 
 
 def _stays(body: Leave) -> str:
