@@ -293,3 +293,12 @@ def test_a_newcomers_witness_cosigns_from_its_admission_on(told, atlas):
     told("log", "checkpoint", atlas, "--cosign", "all")
     assert "nepal" in value(told("log", "checkpoint", atlas, "--json"))["witnesses"]
     assert told("log", "checkpoint", atlas, "--note").out.startswith("concord.test/log\n")
+
+
+def test_a_file_of_the_charter_leads_to_what_was_said_of_the_charter(told, atlas):
+    said = told("prove", atlas, atlas / "charter" / "charter.toml")
+    assert "it is charter.toml of charter sha256:" in said.err
+    assert "entry 0" in said.out
+    path = atlas / "charter" / "charter.toml"
+    path.write_text(path.read_text() + "\n# a word more\n")
+    assert "no statement of this log speaks of it" in told("prove", atlas, path, status=10).err

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from concord.base.canonical import canonical_json
-from concord.base.digest import Digest, check_digest, digest_file
+from concord.base.digest import Digest, check_digest, digest_bytes, digest_file
 from concord.base.errors import DocumentError, VerificationFailed
 from concord.base.files import write_atomic
 from concord.cli import desk
@@ -63,6 +63,10 @@ def prove(
     archive = desk.open_archive(folder)
     digest = _digest(archive, file)
     found = make_proof(archive, digest)
+    if found is None and (part := _charter_of(archive, digest)) is not None:
+        name, digest = part
+        say(f"it is {name} of charter {digest}, of which is said:", err=True)
+        found = make_proof(archive, digest)
     if found is None:
         raise VerificationFailed(
             "no statement of this log speaks of it",
@@ -84,6 +88,21 @@ def _digest(archive: Archive, file: str) -> Digest:
     known = {d for entry in archive.entries for d in entry.statement.subjects().values()}
     known |= {entry.statement.digest for entry in archive.entries}
     return desk.find_digest(file, known, what="digest")
+
+
+def _charter_of(archive: Archive, digest: Digest) -> tuple[str, Digest] | None:
+    """A charter that the log names and that holds this file, with the file's name."""
+    named = {
+        found
+        for entry in archive.entries
+        for name, found in entry.statement.subjects().items()
+        if name == "charter"
+    }
+    for charter in sorted(named):
+        for name, data in archive.replica.library.bundle(charter).files.items():
+            if digest_bytes(data) == digest:
+                return name, charter
+    return None
 
 
 def _tell(proof: Proof, checked: Checked, *, as_json: bool) -> None:
