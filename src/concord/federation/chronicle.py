@@ -162,6 +162,10 @@ class Chronicle:
         """A member's process is new: it is told everything again."""
         self._told.pop(member, None)
 
+    def told(self, member: str) -> int:
+        """How many entries a member was sent."""
+        return self._told.get(member, 0)
+
     def knows_nothing(self, member: str) -> bool:
         return member not in self._told
 

@@ -247,14 +247,16 @@ class Coordinator:
             self._log.void(round_, lacking)
             self._watcher.abandoned(round_, lacking)
             return None, lacking
-        seated = self._assembly.seated
+        # Who was seated after the others were told does not know the plan; the next round has it.
+        seated = tuple(m for m in self._assembly.seated if self._telling.knows_all(m))
         answers = call_round(round_, roster, now_s=self._clock.monotonic_s())
         call = self._telling.call(plan)
         for member in roster:
             if member in seated:
                 self._engine.send(member, call)
             else:
-                reason = self._assembly.places[member].reason
+                late = member in self._assembly.seated
+                reason = "came too late" if late else self._assembly.places[member].reason
                 answers = self._note(answers, member, Standing.LOST, reason)
         self._watcher.round_called(round_, seated, steps)
         while True:

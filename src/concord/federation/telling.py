@@ -40,6 +40,10 @@ class Telling:
         except SignatureRefused as error:
             self._assembly.engine.disconnect(member, str(error))
 
+    def knows_all(self, member: str) -> bool:
+        """Whether a member was sent everything up to the checkpoint."""
+        return self._chronicle.told(member) == self._chronicle.note.checkpoint.size
+
     def lost(self, member: str) -> None:
         """A member left; if it comes back, it is told everything again."""
         self._asked.discard(member)
