@@ -12,6 +12,7 @@ import math
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -81,7 +82,7 @@ def write_tensor_parts(
         InternalError: the parts of a tensor have another size than its spec says.
         StorageError: the disk is full or the folder cannot be written.
     """
-    ordered = sorted(specs)
+    ordered = tuple(sorted(specs))
     header = _header(ordered)
     sha256 = hashlib.sha256(header)
     with atomic_file(path, durable=durable) as stream:
@@ -98,7 +99,9 @@ def write_tensor_parts(
     return "sha256:" + sha256.hexdigest()
 
 
-def _header(ordered: Sequence[TensorSpec]) -> bytes:
+@lru_cache(maxsize=4)
+def _header(ordered: tuple[TensorSpec, ...]) -> bytes:
+    """Header of a file; remembered, since every base of a run has the same one."""
     entries: dict[str, object] = {}
     offset = 0
     for spec in ordered:
@@ -171,7 +174,7 @@ def _read_header(text: bytes, path: Path) -> list[TensorSpec]:
     try:
         entries = parse_json(text, where=path, max_bytes=MAX_HEADER_BYTES)
         specs = [TensorSpec(name, _shape(entry["shape"])) for name, entry in entries.items()]
-        canonical = _header(specs)[8:] if specs == sorted(specs) else b""
+        canonical = _header(tuple(specs))[8:] if specs == sorted(specs) else b""
     except (ConcordError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"has no readable header: {error}", where=path) from error
     if canonical != text:

@@ -83,6 +83,10 @@ class RoundInputs:
         """Tokens that one member trains on at most."""
         return self.agreed_steps * self.run.inner.batch_tokens
 
+    @property
+    def norm_bounds(self) -> NormBounds:
+        return NormBounds(self.run.update.min_norm_ratio, self.run.update.max_norm_ratio)
+
     @cached_property
     def norm_scale(self) -> float:
         return norm_scale(self.run, self.round)
@@ -131,7 +135,6 @@ def screen_update(
         UpdateRefused: with the reason.
         UpdateError: the file cannot be read.
     """
-    spec = inputs.run.update
     update = UpdateFile(path, inputs.update_layout)
     norms = screen(
         update,
@@ -139,7 +142,7 @@ def screen_update(
         expected=inputs.expectation,
         accepted=accepted,
         history=inputs.norm_history,
-        bounds=NormBounds(spec.min_norm_ratio, spec.max_norm_ratio),
+        bounds=inputs.norm_bounds,
         norm_scale=inputs.norm_scale,
     )
     return ScreenedUpdate(update, norms)

@@ -30,6 +30,7 @@ from concord.ledger.arithmetic import (
     round_weights,
     screen_update,
 )
+from concord.ledger.onepass import merge_gauged, merges_unmeasured
 from concord.update.combine import CombinedRound, RoundPaths
 from concord.update.payload import most_bytes
 from concord.update.screening import NormHistory
@@ -37,6 +38,9 @@ from concord.update.screening import NormHistory
 MAX_RUN_BYTES = 4 << 20
 Progress = Callable[[int, str], None]
 """Told the round, counted from 1 as records are, and what is looked at next."""
+
+
+_Found = tuple[CombinedRound, Mapping[str, ScreenedUpdate]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class ReplayedRound:
 
 class Replayer:
     """Goes through the rounds of one run, in order.
+
+    Each round is computed in one pass where the rules allow it (`onepass`). If that does not come
+    to what is claimed, the round is taken step by step, to name the first thing that is wrong.
 
     On disk there is never more than the current base, what the outer optimiser keeps, and the two
     that are being made.
@@ -136,21 +143,20 @@ class Replayer:
             StorageError: the work folder is full.
         """
         inputs, self._inputs = self._current(), None
-        number, where = inputs.round + 1, f"round {inputs.round + 1}"
+        where = f"round {inputs.round + 1}"
         _check_weights(inputs.run, updates.keys(), weights, where)
-        screened: dict[str, ScreenedUpdate] = {}
-        for member in sorted(updates):
-            self._say(number, f"update of {member}")
-            screened[member] = self._screened(inputs, member, updates[member], screened.keys())
-        self._say(number, "merge")
-        made = self._merged(inputs, screened, weights, where)
+        found = self._in_one_pass(inputs, updates, weights)
+        if found is None or _results(found[0]) != (step, outer_state, base):
+            # Something is wrong, or the rules need two passes: now step by step.
+            found = self._step_by_step(inputs, updates, weights)
+        made, screened = found
         _compare("outer step", step, made.step.digest, where)
         _compare("outer state", outer_state, made.outer_state, where)
         _compare("base", base, made.base, where)
         history = next_history(inputs, screened.values())
         self._inputs = self._adopted(inputs, made, history)
         norms = {member: one.norms.total for member, one in screened.items()}
-        return ReplayedRound(number, norms, history)
+        return ReplayedRound(inputs.round + 1, norms, history)
 
     @property
     def base(self) -> Path:
@@ -173,17 +179,50 @@ class Replayer:
         if self._progress is not None:
             self._progress(round_, what)
 
+    def _in_one_pass(
+        self, inputs: RoundInputs, updates: Mapping[str, Digest], weights: Mapping[str, Fraction]
+    ) -> _Found | None:
+        """The round, if all is well with its updates."""
+        if not merges_unmeasured(self.run):
+            return None
+        try:
+            files = {
+                member: self._update_file(inputs, member, digest)
+                for member, digest in sorted(updates.items())
+            }
+            self._say(inputs.round + 1, "merge")
+            return merge_gauged(inputs, files, weights, self._paths)
+        except StorageError:
+            raise
+        except ConcordError:
+            return None
+
+    def _step_by_step(
+        self, inputs: RoundInputs, updates: Mapping[str, Digest], weights: Mapping[str, Fraction]
+    ) -> _Found:
+        """The round as the coordinator went through it, up to the first thing that is wrong."""
+        screened: dict[str, ScreenedUpdate] = {}
+        for member, digest in sorted(updates.items()):
+            screened[member] = self._screened(inputs, member, digest, screened.keys())
+        self._say(inputs.round + 1, "merge")
+        return self._merged(inputs, screened, weights), screened
+
+    def _update_file(self, inputs: RoundInputs, member: str, digest: Digest) -> Path:
+        where = f"round {inputs.round + 1}, {member}"
+        self._say(inputs.round + 1, f"update of {member}")
+        most = most_bytes(inputs.update_layout)
+        return _checked(self._objects, digest, "update", where=where, max_bytes=most)
+
     def _screened(
         self, inputs: RoundInputs, member: str, digest: Digest, before: Collection[str]
     ) -> ScreenedUpdate:
-        where = f"round {inputs.round + 1}, {member}"
-        most = most_bytes(inputs.update_layout)
-        path = _checked(self._objects, digest, "update", where=where, max_bytes=most)
+        path = self._update_file(inputs, member, digest)
         try:
             return screen_update(inputs, member, path, accepted=before)
         except UpdateRefused as error:
             raise VerificationFailed(
-                f"update had to be refused as {error.reason}: {error}", where=where
+                f"update had to be refused as {error.reason}: {error}",
+                where=f"round {inputs.round + 1}, {member}",
             ) from error
 
     def _merged(
@@ -191,14 +230,15 @@ class Replayer:
         inputs: RoundInputs,
         screened: Mapping[str, ScreenedUpdate],
         weights: Mapping[str, Fraction],
-        where: str,
     ) -> CombinedRound:
         try:
             return merge_round(inputs, screened, weights, self._paths)
         except StorageError:
             raise
         except ConcordError as error:
-            raise VerificationFailed(f"cannot be computed: {error}", where=where) from error
+            raise VerificationFailed(
+                f"cannot be computed: {error}", where=f"round {inputs.round + 1}"
+            ) from error
 
     def _adopted(
         self, inputs: RoundInputs, made: CombinedRound, history: NormHistory
@@ -217,6 +257,10 @@ class Replayer:
             outer_state=None if made.outer_state is None else outer_state,
             norm_history=history,
         )
+
+
+def _results(made: CombinedRound) -> tuple[Digest, Digest | None, Digest]:
+    return made.step.digest, made.outer_state, made.base
 
 
 def read_run(objects: ObjectStore, digest: Digest) -> RunDocument:

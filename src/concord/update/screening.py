@@ -6,18 +6,20 @@ Pure: what is expected and what was accepted before come in, norms go out.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from concord.base.digest import Digest
-from concord.base.errors import DocumentError, RefusalReason, UpdateRefused
+from concord.base.errors import DocumentError, InternalError, RefusalReason, UpdateRefused
 from concord.base.tensors import FloatArray
-from concord.update.layout import Entry, Role
+from concord.update.codecs import WINDOW
+from concord.update.layout import Entry, Layout, Role
 from concord.update.payload import UpdateFile, UpdateIdentity, check_identity
-from concord.update.sums import norm, tree_sum
+from concord.update.sums import SquareSums, tree_sum
 
 REMEMBERED_ROUNDS = 5
 """Few, so that the bound follows a rate that decays within few rounds (assumption)."""
@@ -124,14 +126,25 @@ def screen(
     Raises:
         UpdateRefused: with the reason.
     """
-    _check_sender(sender, expected.roster, accepted)
-    wanted = UpdateIdentity(expected.run, expected.round, expected.base, sender)
-    check_identity(update.identity, wanted)
+    check_origin(update, sender=sender, expected=expected, accepted=accepted)
     norms = measure(update)
     if update.layout.counts is not None and expected.max_tokens is not None:
         _check_counts(update.decode(update.layout.counts.name), expected.max_tokens)
-    _check_norm(norms.total / norm_scale, history.median, bounds)
+    check_norm(norms, history=history, bounds=bounds, norm_scale=norm_scale)
     return norms
+
+
+def check_origin(
+    update: UpdateFile, *, sender: str, expected: Expectation, accepted: Collection[str]
+) -> None:
+    """Steps 1 and 2 of `screen`.
+
+    Raises:
+        UpdateRefused: with the reason.
+    """
+    _check_sender(sender, expected.roster, accepted)
+    wanted = UpdateIdentity(expected.run, expected.round, expected.base, sender)
+    check_identity(update.identity, wanted)
 
 
 def measure(update: UpdateFile) -> UpdateNorms:
@@ -140,15 +153,72 @@ def measure(update: UpdateFile) -> UpdateNorms:
     Raises:
         UpdateRefused: MALFORMED or NON_FINITE.
     """
-    tensors: dict[str, float] = {}
+    gauge = Gauge(update.layout)
     for entry in update.layout:
+        for window in update.windows(entry.name):
+            gauge.take(entry, window)
+    return gauge.norms()
+
+
+class Gauge:
+    """Measures an update whose windows pass by, each of them once and those of a tensor in order.
+
+    Args:
+        layout: What the update consists of.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._seen = dict.fromkeys(layout.by_name, 0)
+        self._squares = SquareSums()
+
+    def take(self, entry: Entry, window: FloatArray) -> None:
+        """Measure or check the next window of a tensor.
+
+        Raises:
+            UpdateRefused: MALFORMED: it is negative where that is impossible.
+        """
+        self._seen[entry.name] += window.size
         if entry.is_weight:
-            tensors[entry.name] = norm(update.windows(entry.name))
+            self._squares.add(entry.name, window)
         else:
-            for window in update.windows(entry.name):
-                _check_sign(window, entry)
-    squares = np.array([n * n for n in tensors.values()], np.float64)
-    return UpdateNorms(total=float(np.sqrt(tree_sum(squares))), tensors=tensors)
+            _check_sign(window, entry)
+
+    def norms(self) -> UpdateNorms:
+        """What was measured.
+
+        Raises:
+            InternalError: not every value was seen once.
+        """
+        if any(self._seen[entry.name] != entry.spec.size for entry in self._layout):
+            raise InternalError("an update was not measured as a whole")
+        found = self._squares.norms()
+        tensors = {e.name: found.get(e.name, 0.0) for e in self._layout if e.is_weight}
+        squares = np.array([n * n for n in tensors.values()], np.float64)
+        return UpdateNorms(total=float(np.sqrt(tree_sum(squares))), tensors=tensors)
+
+
+class GaugedUpdate(UpdateFile):
+    """An update that is measured while it is decoded for another purpose: once, not twice."""
+
+    def __init__(self, source: Path, layout: Layout) -> None:
+        super().__init__(source, layout)
+        self._gauge = Gauge(layout)
+
+    def windows(self, name: str, length: int = WINDOW) -> Iterator[FloatArray]:
+        """As of any update. Norms are sums over windows of `WINDOW`: ask for no other length."""
+        entry = self.layout.by_name[name]
+        for window in super().windows(name, length):
+            self._gauge.take(entry, window)
+            yield window
+
+    def norms(self) -> UpdateNorms:
+        """Its norms, once every tensor was decoded.
+
+        Raises:
+            InternalError: one was not, or more than once.
+        """
+        return self._gauge.norms()
 
 
 def _check_sign(window: FloatArray, entry: Entry) -> None:
@@ -171,7 +241,15 @@ def _check_sender(sender: str, roster: Collection[str], accepted: Collection[str
         raise UpdateRefused(RefusalReason.DUPLICATE, "was already accepted in this round")
 
 
-def _check_norm(scaled_norm: float, median: float | None, bounds: NormBounds) -> None:
+def check_norm(
+    norms: UpdateNorms, *, history: NormHistory, bounds: NormBounds, norm_scale: float
+) -> None:
+    """Step 5 of `screen`.
+
+    Raises:
+        UpdateRefused: NORM_OUT_OF_BOUNDS.
+    """
+    scaled_norm, median = norms.total / norm_scale, history.median
     if median is None:
         return
     least, most = bounds.min_ratio * median, bounds.max_ratio * median

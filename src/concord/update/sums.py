@@ -18,6 +18,7 @@ from concord.base.errors import InternalError
 from concord.base.tensors import FloatArray
 
 _ROW, _ROWS = 1024, 16
+"""Values of a window, and windows, whose last halvings are done together."""
 
 
 def tree_sum(values: NDArray[np.float64]) -> float:
@@ -32,41 +33,57 @@ def tree_sum(values: NDArray[np.float64]) -> float:
 
 
 def norm(windows: Iterable[FloatArray]) -> float:
-    """L2 norm of values that come in windows of `codecs.WINDOW`; their squares are exact.
-
-    Each window's squares are halved as `tree_sum` does it, the last halvings of several windows
-    together; the windows' sums are then added in order.
-    """
-    wide = np.empty(0, np.float64)
-    rows_BR = np.empty((_ROWS, _ROW), np.float64)
-    total, filled = 0.0, 0
+    """L2 norm of values that come in windows of `codecs.WINDOW`."""
+    squares = SquareSums()
     for window in windows:
+        squares.add("", window)
+    return squares.norms().get("", 0.0)
+
+
+class SquareSums:
+    """L2 norms of tensors whose windows pass one by one; squares of float32 are exact here.
+
+    A window's squares are halved as `tree_sum` does it, and the sums of a tensor's windows added in
+    order. The last halvings are done for several windows at once, of one tensor or of many.
+    """
+
+    def __init__(self) -> None:
+        self._totals: dict[str, float] = {}
+        self._wide = np.empty(0, np.float64)
+        self._rows_BR = np.empty((_ROWS, _ROW), np.float64)
+        self._names: list[str] = []
+
+    def add(self, name: str, window: FloatArray) -> None:
+        """Take the next window of a tensor."""
+        row = self._rows_BR[len(self._names)]
         count = max(1 << max(window.size - 1, 0).bit_length(), _ROW)
-        if wide.size < count:
-            wide = np.empty(count, np.float64)
-        values = wide[:count]
+        if self._wide.size < count:
+            self._wide = np.empty(count, np.float64)
+        values = self._wide[:count] if count > _ROW else row
         np.copyto(values[: window.size], window)
         values[window.size :] = 0.0
         np.multiply(values, values, out=values)
         while count > _ROW:
             count //= 2
-            np.add(values[:count], values[count : 2 * count], out=values[:count])
-        rows_BR[filled] = values[:_ROW]
-        filled += 1
-        if filled == _ROWS:
-            total, filled = _plus_rows(total, rows_BR), 0
-    return math.sqrt(_plus_rows(total, rows_BR[:filled]))
+            into = values[:count] if count > _ROW else row
+            np.add(values[:count], values[count : 2 * count], out=into)
+        self._names.append(name)
+        if len(self._names) == _ROWS:
+            self._flush()
 
+    def norms(self) -> dict[str, float]:
+        """Of every tensor that had a window."""
+        self._flush()
+        return {name: math.sqrt(total) for name, total in self._totals.items()}
 
-def _plus_rows(total: float, rows_BR: NDArray[np.float64]) -> float:
-    """Total plus the sum of each row by halving; the rows are overwritten."""
-    count = rows_BR.shape[1]
-    while count > 1:
-        count //= 2
-        np.add(rows_BR[:, :count], rows_BR[:, count : 2 * count], out=rows_BR[:, :count])
-    for value in rows_BR[:, 0].tolist():
-        total += value
-    return total
+    def _flush(self) -> None:
+        rows_BR, count = self._rows_BR[: len(self._names)], _ROW
+        while count > 1:
+            count //= 2
+            np.add(rows_BR[:, :count], rows_BR[:, count : 2 * count], out=rows_BR[:, :count])
+        for name, value in zip(self._names, rows_BR[:, 0].tolist(), strict=True):
+            self._totals[name] = self._totals.get(name, 0.0) + value
+        self._names.clear()
 
 
 def require_ieee_arithmetic() -> None:

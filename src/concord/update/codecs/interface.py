@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import ClassVar, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from concord.base.errors import RefusalReason, UpdateError, UpdateRefused
 from concord.base.tensors import FloatArray
@@ -116,8 +117,16 @@ def check_decoded(values: FloatArray) -> None:
 
 
 def _within(values: FloatArray, limit: float) -> bool:
-    """False for a NaN too: it compares as neither."""
-    return not values.size or bool(values.min() >= -limit and values.max() <= limit)
+    """Whether no magnitude is above `limit`; False for a NaN too."""
+    return not values.size or peak_bits(values).max() <= np.float32(limit).view(np.int32)
+
+
+def peak_bits(values: FloatArray) -> NDArray[np.int32]:
+    """Magnitudes as whole numbers in the same order, with a NaN above all.
+
+    Their maximum takes a third of the time: that of floats has to look for NaN.
+    """
+    return np.abs(values).view(np.int32)
 
 
 def malformed(what: str) -> NoReturn:

@@ -1,0 +1,63 @@
+"""Screening and merge in one pass, for a verifier: each value is decoded once instead of twice.
+
+A coordinator has to screen an update before it knows with whom it will be merged. A verifier knows
+from the start, and most of its time goes into decoding. This comes to the same bits as
+`arithmetic.screen_update` and `arithmetic.merge_round`, of whose parts it is made, and refuses the
+same rounds. It does not say which update was at fault: for that, take them one by one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+from concord.charter.run import RunDocument
+from concord.ledger.arithmetic import RoundInputs, ScreenedUpdate, merge_round
+from concord.update.combine import CombinedRound, RoundPaths
+from concord.update.screening import GaugedUpdate, UpdateNorms, check_norm, check_origin
+
+_UNMEASURED = UpdateNorms(total=math.nan, tensors={})
+
+
+def merges_unmeasured(run: RunDocument) -> bool:
+    """Whether the run's merge asks for no norms and no token counts, so that they can come last."""
+    rules = (run.update.merge, run.update.rows, run.update.norm_control)
+    return rules == ("mean", "uniform", "none")
+
+
+def merge_gauged(
+    inputs: RoundInputs,
+    files: Mapping[str, Path],
+    weights: Mapping[str, Fraction],
+    paths: RoundPaths,
+) -> tuple[CombinedRound, dict[str, ScreenedUpdate]]:
+    """Merge updates and screen them on the way.
+
+    Args:
+        inputs: The round, of a run that `merges_unmeasured`.
+        files: The encoded update of each member.
+        weights: As `round_weights` gave them for these members.
+        paths: Where to write; what is written counts only if nothing is raised.
+
+    Raises:
+        UpdateRefused: one of the updates must not enter.
+        UpdateError, CheckpointError, StorageError: as of the functions it stands for.
+    """
+    opened: dict[str, GaugedUpdate] = {}
+    for member, path in sorted(files.items()):
+        update = GaugedUpdate(path, inputs.update_layout)
+        check_origin(update, sender=member, expected=inputs.expectation, accepted=opened.keys())
+        opened[member] = update
+    updates = {member: ScreenedUpdate(one, _UNMEASURED) for member, one in opened.items()}
+    made = merge_round(inputs, updates, weights, paths)
+    updates = {member: ScreenedUpdate(one, one.norms()) for member, one in opened.items()}
+    for one in updates.values():
+        check_norm(
+            one.norms,
+            history=inputs.norm_history,
+            bounds=inputs.norm_bounds,
+            norm_scale=inputs.norm_scale,
+        )
+    return made, updates
