@@ -28,7 +28,7 @@ from concord.update.layout import Entry, Layout, Role
 from concord.update.merge import Accepted, Merge, MergeOptions
 from concord.update.outer import OuterRule
 from concord.update.payload import UpdateFile, UpdateIdentity, encode_update
-from concord.update.screening import measure
+from concord.update.stack import measure
 
 ROW = 1024
 DIGEST = digest_bytes(b"benchmark")

@@ -25,7 +25,8 @@ from concord.base.digest import digest_bytes
 from concord.base.errors import DocumentError, RefusalReason, UpdateRefused
 from concord.update.layout import COUNTS_NAME
 from concord.update.payload import UpdateFile
-from concord.update.screening import Expectation, NormBounds, NormHistory, measure, screen
+from concord.update.screening import Expectation, NormBounds, NormHistory, screen
+from concord.update.stack import measure
 
 LAYOUT = layout("fp32", "fp32")
 TENSORS = arrays(LAYOUT, 5)

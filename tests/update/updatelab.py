@@ -10,7 +10,7 @@ from concord.base.tensors import TensorFile, TensorSpec, write_tensors
 from concord.update.layout import COUNTS_NAME, Entry, Layout, Role
 from concord.update.merge import Accepted
 from concord.update.payload import UpdateFile, UpdateIdentity, encode_update
-from concord.update.screening import measure
+from concord.update.stack import measure
 
 LAWS = settings(max_examples=40, deadline=None)
 """Deadlines measure the machine's load, not ours."""

@@ -23,11 +23,12 @@ from concord.ledger.layouts import step_layout, update_layout
 from concord.update.codecs import CODECS
 from concord.update.combine import CombinedRound, RoundPaths, combine_round
 from concord.update.feedback import DEFAULT_BETA
+from concord.update.gauge import Gauge, UpdateNorms
 from concord.update.layout import Entry, Layout, Role
 from concord.update.merge import Accepted, MergeOptions
 from concord.update.outer import OuterRule
 from concord.update.payload import UpdateFile, UpdateIdentity
-from concord.update.screening import Expectation, NormBounds, NormHistory, UpdateNorms, screen
+from concord.update.screening import Expectation, NormBounds, NormHistory, screen
 from concord.update.weights import merge_weights
 
 REMEMBERED_ROUNDS = 100
@@ -71,7 +72,7 @@ class RoundInputs:
     @property
     def step_identity(self) -> UpdateIdentity:
         """What the encoded outer step says of itself."""
-        return UpdateIdentity(self.run.digest, self.round, self.base_digest, None)
+        return UpdateIdentity(self.expectation.run, self.round, self.base_digest, None)
 
     @property
     def agreed_steps(self) -> int:
@@ -175,6 +176,7 @@ def merge_round(
     updates: Mapping[str, ScreenedUpdate],
     weights: Mapping[str, Fraction],
     paths: RoundPaths,
+    gauge: Gauge | None = None,
 ) -> CombinedRound:
     """Merge screened updates, take the outer step, and write step, base and outer state.
 
@@ -183,6 +185,7 @@ def merge_round(
         updates: Of each accepted member, as `screen_update` let it in.
         weights: As `round_weights` gave them for these members.
         paths: Where to write.
+        gauge: Sees the updates, sorted by member, as they are decoded.
 
     Raises:
         UpdateError: the step is not finite.
@@ -204,6 +207,7 @@ def merge_round(
         step_layout=inputs.step_layout,
         identity=inputs.step_identity,
         paths=paths,
+        gauge=gauge,
     )
 
 

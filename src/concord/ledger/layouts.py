@@ -8,6 +8,7 @@ document, so coordinator, members and verifiers agree without asking.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from concord.base.errors import UpdateError
 from concord.base.roles import weight_role
@@ -51,23 +52,20 @@ def syncs_state(run: RunDocument, round_: int) -> bool:
 
 def update_layout(run: RunDocument, base: Sequence[TensorSpec], round_: int) -> Layout:
     """Layout of a member's update in a round."""
-    entries = _entries(run, base, run.update.codec, with_state=syncs_state(run, round_))
-    if run.update.rows == "token_counts":
-        rows = _vocabulary_rows(base)
-        entries.append(Entry(TensorSpec(COUNTS_NAME, (rows,)), Role.COUNTS, "fp32"))
-    return Layout(tuple(entries))
+    state = run.inner.state.codec if syncs_state(run, round_) else None
+    return _layout(tuple(base), run.update.codec, state, run.update.rows == "token_counts")
 
 
 def step_layout(run: RunDocument, base: Sequence[TensorSpec], round_: int) -> Layout:
     """Layout of the encoded outer step that everybody applies."""
     codec = {"sparse": "sparse_down"}.get(run.update.down_codec, run.update.down_codec)
-    entries = _entries(run, base, codec, with_state=syncs_state(run, round_))
-    return Layout(tuple(entries))
+    state = run.inner.state.codec if syncs_state(run, round_) else None
+    return _layout(tuple(base), codec, state, False)
 
 
-def _entries(
-    run: RunDocument, base: Sequence[TensorSpec], codec: str, *, with_state: bool
-) -> list[Entry]:
+@lru_cache(maxsize=8)
+def _layout(base: tuple[TensorSpec, ...], codec: str, state: str | None, counts: bool) -> Layout:
+    """A layout; remembered, since every round of a run has one of a few."""
     entries = []
     for spec in base:
         if not is_state(spec.name):
@@ -75,14 +73,17 @@ def _entries(
             # A norm or bias is a few hundred numbers: coarse codes would save nothing.
             precise = role is Role.VECTOR and codec in COARSE
             entries.append(Entry(spec, role, "bf16" if precise else codec))
-        elif with_state:
-            entries.append(Entry(spec, Role.STATE, state_codec(run, spec)))
-    return entries
+        elif state is not None:
+            entries.append(Entry(spec, Role.STATE, state_codec(state, spec)))
+    if counts:
+        entries.append(
+            Entry(TensorSpec(COUNTS_NAME, (_vocabulary_rows(base),)), Role.COUNTS, "fp32")
+        )
+    return Layout(tuple(entries))
 
 
-def state_codec(run: RunDocument, spec: TensorSpec) -> str:
+def state_codec(codec: str, spec: TensorSpec) -> str:
     """Second moments are never negative and span decades: their logarithm is what is quantised."""
-    codec = run.inner.state.codec
     if spec.name.startswith(SECOND_MOMENT):
         return {"int8": "log8", "int4": "log4"}.get(codec, codec)
     return codec

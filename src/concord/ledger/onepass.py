@@ -16,7 +16,9 @@ from pathlib import Path
 from concord.charter.run import RunDocument
 from concord.ledger.arithmetic import RoundInputs, ScreenedUpdate, merge_round
 from concord.update.combine import CombinedRound, RoundPaths
-from concord.update.screening import GaugedUpdate, UpdateNorms, check_norm, check_origin
+from concord.update.gauge import Gauge, UpdateNorms
+from concord.update.payload import UpdateFile
+from concord.update.screening import check_norm, check_origin
 
 _UNMEASURED = UpdateNorms(total=math.nan, tensors={})
 
@@ -45,14 +47,18 @@ def merge_gauged(
         UpdateRefused: one of the updates must not enter.
         UpdateError, CheckpointError, StorageError: as of the functions it stands for.
     """
-    opened: dict[str, GaugedUpdate] = {}
+    opened: dict[str, UpdateFile] = {}
     for member, path in sorted(files.items()):
-        update = GaugedUpdate(path, inputs.update_layout)
+        update = UpdateFile(path, inputs.update_layout)
         check_origin(update, sender=member, expected=inputs.expectation, accepted=opened.keys())
         opened[member] = update
-    updates = {member: ScreenedUpdate(one, _UNMEASURED) for member, one in opened.items()}
-    made = merge_round(inputs, updates, weights, paths)
-    updates = {member: ScreenedUpdate(one, one.norms()) for member, one in opened.items()}
+    unmeasured = {member: ScreenedUpdate(one, _UNMEASURED) for member, one in opened.items()}
+    gauge = Gauge(inputs.update_layout, members=len(opened))
+    made = merge_round(inputs, unmeasured, weights, paths, gauge)
+    updates = {
+        member: ScreenedUpdate(one, gauge.norms(number))
+        for number, (member, one) in enumerate(opened.items())
+    }
     for one in updates.values():
         check_norm(
             one.norms,

@@ -66,8 +66,10 @@ from concord.ledger.statements.statement import Author, Binding, Role, Statement
 from concord.ledger.statements.votes import Ballot, Change, Decision, Proposal, StartRun
 from concord.testing.founded import charter_toml
 from concord.update.combine import RoundPaths
+from concord.update.gauge import UpdateNorms
 from concord.update.payload import UpdateFile, UpdateIdentity, encode_update
-from concord.update.screening import NormHistory, UpdateNorms, measure
+from concord.update.screening import NormHistory
+from concord.update.stack import measure
 
 NAME = "test"
 BEGAN_S = 1_700_000_000

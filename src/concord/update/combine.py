@@ -29,6 +29,7 @@ from concord.base.tensors import (
 )
 from concord.update.codecs import CODECS
 from concord.update.feedback import ErrorFeedback
+from concord.update.gauge import Gauge
 from concord.update.layout import Entry, Layout, Role
 from concord.update.merge import Accepted, Merge, MergeOptions
 from concord.update.outer import OuterRule, outer_step
@@ -70,6 +71,7 @@ def combine_round(
     step_layout: Layout,
     identity: UpdateIdentity,
     paths: RoundPaths,
+    gauge: Gauge | None = None,
 ) -> CombinedRound:
     """Merge, take the outer step, encode it, apply it, and write all three results.
 
@@ -86,6 +88,7 @@ def combine_round(
             link's codecs.
         identity: Run, round and base of the step; its member is None.
         paths: Where to write.
+        gauge: Sees the updates as they are decoded; see `Merge`.
 
     Raises:
         UpdateError: base, updates and step layout do not belong together, or the step is not
@@ -94,7 +97,7 @@ def combine_round(
         StorageError: a file cannot be written.
     """
     require_ieee_arithmetic()
-    merge = Merge(accepted, options)
+    merge = Merge(accepted, options, gauge)
     _check_layouts(base, merge.layout, step_layout)
     with atomic_file(paths.step, durable=paths.durable) as stream:
         writer = PayloadWriter(stream, step_layout, identity)

@@ -120,6 +120,12 @@ class Layout:
         return next((entry for entry in self.entries if entry.role is Role.COUNTS), None)
 
     @cached_property
+    def byte_bounds(self) -> tuple[tuple[int, int], ...]:
+        """Least and most bytes of each encoded tensor, in order."""
+        codecs = ((CODECS[entry.codec], entry.spec.size) for entry in self.entries)
+        return tuple((codec.least_bytes(size), codec.most_bytes(size)) for codec, size in codecs)
+
+    @cached_property
     def digest(self) -> Digest:
         """Digest of names, shapes, roles and codecs: updates can be merged if theirs agree."""
         return digest_json(

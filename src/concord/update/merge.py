@@ -29,9 +29,10 @@ import numpy as np
 from concord.base.errors import InternalError, UpdateError
 from concord.base.tensors import FloatArray
 from concord.update.codecs import WINDOW
+from concord.update.gauge import Gauge, UpdateNorms
 from concord.update.layout import Entry, Role
 from concord.update.payload import UpdateFile
-from concord.update.screening import UpdateNorms
+from concord.update.stack import Stack
 from concord.update.sums import norm, tree_sum
 from concord.update.weights import float32_weight
 
@@ -70,17 +71,21 @@ class Merge:
     Args:
         accepted: Updates of one layout, in any order; weights add up to 1.
         options: The rules.
+        gauge: Sees the updates, sorted by member, as they are decoded.
 
     Raises:
         InternalError: nothing was accepted, a member comes twice, weights do not add up to 1, or
             layouts differ.
     """
 
-    def __init__(self, accepted: Sequence[Accepted], options: MergeOptions) -> None:
+    def __init__(
+        self, accepted: Sequence[Accepted], options: MergeOptions, gauge: Gauge | None = None
+    ) -> None:
         self._accepted = tuple(sorted(accepted, key=lambda one: one.member))
         _check(self._accepted)
         self._plain = [float32_weight(one.weight) for one in self._accepted]
         self.layout = self._accepted[0].update.layout
+        self._stack = Stack([one.update for one in self._accepted], gauge)
         self._options = options
         self._factors = norm_factors([one.norms.total for one in self._accepted], options)
         self._counts = self._total_counts() if options.rows == "token_counts" else None
@@ -109,13 +114,11 @@ class Merge:
 
     def _weighted(self, entry: Entry, coefficients: Sequence[np.float32]) -> FloatArray:
         total_D = np.zeros(entry.spec.size, np.float32)
-        for one, coefficient in zip(self._accepted, coefficients, strict=True):
-            start = 0
-            for window in one.update.windows(entry.name):
-                part = total_D[start : start + window.size]
-                np.multiply(window, coefficient, out=window)
-                np.add(part, window, out=part)
-                start += window.size
+        for first, start, values_MN in self._stack.parts(entry):
+            part = total_D[start : start + values_MN.shape[1]]
+            for number, values in enumerate(values_MN, start=first):
+                np.multiply(values, coefficients[number], out=values)
+                np.add(part, values, out=part)
         return total_D
 
     def _rda(self, entry: Entry) -> FloatArray:

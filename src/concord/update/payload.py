@@ -19,6 +19,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,13 +80,13 @@ class EncodedSummary:
 
 def least_bytes(layout: Layout) -> int:
     """No update of this layout is smaller."""
-    body = sum(CODECS[e.codec].least_bytes(e.spec.size) for e in layout)
+    body = sum(least for least, _ in layout.byte_bounds)
     return len(MAGIC) + 4 + body + 8 * len(layout)
 
 
 def most_bytes(layout: Layout) -> int:
     """No update of this layout is larger; a transport can stop reading there."""
-    body = sum(CODECS[e.codec].most_bytes(e.spec.size) for e in layout)
+    body = sum(most for _, most in layout.byte_bounds)
     return len(MAGIC) + 4 + MAX_HEADER_BYTES + body + 8 * len(layout)
 
 
@@ -233,6 +234,10 @@ class UpdateFile:
         """Digest of the whole update; reads all of it."""
         return digest_bytes(self._data)
 
+    def encoded(self, name: str) -> memoryview:
+        """A tensor's bytes as they are."""
+        return self._parts[name]
+
     def windows(self, name: str, length: int = WINDOW) -> Iterator[FloatArray]:
         """Decode a tensor a part at a time; see `Codec.windows`.
 
@@ -287,9 +292,11 @@ def _mapped(path: Path) -> memoryview:
     try:
         if path.stat().st_size == 0:
             return memoryview(b"")
-        return memoryview(np.memmap(path, np.uint8, mode="r").data)
-    except OSError as error:
-        raise UpdateError(f"cannot be read: {error.strerror}", where=path) from error
+        with path.open("rb") as stream:
+            return memoryview(mmap(stream.fileno(), 0, access=ACCESS_READ))
+    except (OSError, ValueError) as error:  # ValueError: emptied meanwhile
+        reason = getattr(error, "strerror", None) or error
+        raise UpdateError(f"cannot be read: {reason}", where=path) from error
 
 
 def _header(layout: Layout, identity: UpdateIdentity) -> bytes:
@@ -328,9 +335,8 @@ def _cut(data: memoryview, start: int, layout: Layout) -> dict[str, memoryview]:
     end = data.nbytes - table
     lengths = struct.unpack(f"<{len(layout)}Q", data[end:])
     parts = {}
-    for entry, length in zip(layout, lengths, strict=True):
-        codec, size = CODECS[entry.codec], entry.spec.size
-        if not codec.least_bytes(size) <= length <= codec.most_bytes(size):
+    for entry, length, (least, most) in zip(layout, lengths, layout.byte_bounds, strict=True):
+        if not least <= length <= most:
             raise UpdateRefused(
                 RefusalReason.MALFORMED, f"{length:,} bytes cannot be this tensor", where=entry.name
             )

@@ -6,35 +6,24 @@ Pure: what is expected and what was accepted before come in, norms go out.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from concord.base.digest import Digest
-from concord.base.errors import DocumentError, InternalError, RefusalReason, UpdateRefused
+from concord.base.errors import DocumentError, RefusalReason, UpdateRefused
 from concord.base.tensors import FloatArray
-from concord.update.codecs import WINDOW
-from concord.update.layout import Entry, Layout, Role
+from concord.update.gauge import UpdateNorms
 from concord.update.payload import UpdateFile, UpdateIdentity, check_identity
-from concord.update.sums import SquareSums, tree_sum
+from concord.update.stack import measure
+from concord.update.sums import tree_sum
 
 REMEMBERED_ROUNDS = 5
 """Few, so that the bound follows a rate that decays within few rounds (assumption)."""
 NEEDED_ROUNDS = 3
 """Rounds of warm-up before the bound holds (assumption)."""
-
-
-@dataclass(frozen=True)
-class UpdateNorms:
-    """L2 norms of an update, in units of the parameters."""
-
-    total: float
-    """Over all weights; state and counts are left out."""
-    tensors: Mapping[str, float]
-    """Of each weight."""
 
 
 @dataclass(frozen=True)
@@ -145,86 +134,6 @@ def check_origin(
     _check_sender(sender, expected.roster, accepted)
     wanted = UpdateIdentity(expected.run, expected.round, expected.base, sender)
     check_identity(update.identity, wanted)
-
-
-def measure(update: UpdateFile) -> UpdateNorms:
-    """Decode all of an update and return its norms.
-
-    Raises:
-        UpdateRefused: MALFORMED or NON_FINITE.
-    """
-    gauge = Gauge(update.layout)
-    for entry in update.layout:
-        for window in update.windows(entry.name):
-            gauge.take(entry, window)
-    return gauge.norms()
-
-
-class Gauge:
-    """Measures an update whose windows pass by, each of them once and those of a tensor in order.
-
-    Args:
-        layout: What the update consists of.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._seen = dict.fromkeys(layout.by_name, 0)
-        self._squares = SquareSums()
-
-    def take(self, entry: Entry, window: FloatArray) -> None:
-        """Measure or check the next window of a tensor.
-
-        Raises:
-            UpdateRefused: MALFORMED: it is negative where that is impossible.
-        """
-        self._seen[entry.name] += window.size
-        if entry.is_weight:
-            self._squares.add(entry.name, window)
-        else:
-            _check_sign(window, entry)
-
-    def norms(self) -> UpdateNorms:
-        """What was measured.
-
-        Raises:
-            InternalError: not every value was seen once.
-        """
-        if any(self._seen[entry.name] != entry.spec.size for entry in self._layout):
-            raise InternalError("an update was not measured as a whole")
-        found = self._squares.norms()
-        tensors = {e.name: found.get(e.name, 0.0) for e in self._layout if e.is_weight}
-        squares = np.array([n * n for n in tensors.values()], np.float64)
-        return UpdateNorms(total=float(np.sqrt(tree_sum(squares))), tensors=tensors)
-
-
-class GaugedUpdate(UpdateFile):
-    """An update that is measured while it is decoded for another purpose: once, not twice."""
-
-    def __init__(self, source: Path, layout: Layout) -> None:
-        super().__init__(source, layout)
-        self._gauge = Gauge(layout)
-
-    def windows(self, name: str, length: int = WINDOW) -> Iterator[FloatArray]:
-        """As of any update. Norms are sums over windows of `WINDOW`: ask for no other length."""
-        entry = self.layout.by_name[name]
-        for window in super().windows(name, length):
-            self._gauge.take(entry, window)
-            yield window
-
-    def norms(self) -> UpdateNorms:
-        """Its norms, once every tensor was decoded.
-
-        Raises:
-            InternalError: one was not, or more than once.
-        """
-        return self._gauge.norms()
-
-
-def _check_sign(window: FloatArray, entry: Entry) -> None:
-    if entry.is_never_negative and (window < 0).any():
-        what = "token count" if entry.role is Role.COUNTS else "second moment"
-        raise UpdateRefused(RefusalReason.MALFORMED, f"holds a negative {what}", where=entry.name)
 
 
 def _check_counts(counts_V: FloatArray, max_tokens: int) -> None:

@@ -9,7 +9,7 @@ follow the standard get the same bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,54 +36,64 @@ def norm(windows: Iterable[FloatArray]) -> float:
     """L2 norm of values that come in windows of `codecs.WINDOW`."""
     squares = SquareSums()
     for window in windows:
-        squares.add("", window)
-    return squares.norms().get("", 0.0)
+        squares.add([""], window.reshape(1, -1))
+    return squares.norm("")
 
 
 class SquareSums:
-    """L2 norms of tensors whose windows pass one by one; squares of float32 are exact here.
+    """L2 norms of tensors whose windows pass by; squares of float32 are exact here.
 
     A window's squares are halved as `tree_sum` does it, and the sums of a tensor's windows added in
     order. The last halvings are done for several windows at once, of one tensor or of many.
     """
 
     def __init__(self) -> None:
-        self._totals: dict[str, float] = {}
+        self._totals: dict[Hashable, float] = {}
         self._wide = np.empty(0, np.float64)
         self._rows_BR = np.empty((_ROWS, _ROW), np.float64)
-        self._names: list[str] = []
+        self._keys: list[Hashable] = []
 
-    def add(self, name: str, window: FloatArray) -> None:
-        """Take the next window of a tensor."""
-        row = self._rows_BR[len(self._names)]
-        count = max(1 << max(window.size - 1, 0).bit_length(), _ROW)
-        if self._wide.size < count:
-            self._wide = np.empty(count, np.float64)
-        values = self._wide[:count] if count > _ROW else row
-        np.copyto(values[: window.size], window)
-        values[window.size :] = 0.0
-        np.multiply(values, values, out=values)
+    def add(self, keys: Sequence[Hashable], windows_MN: FloatArray) -> None:
+        """Take the next window of each of some tensors, which the keys stand for."""
+        if self._wide.size < windows_MN.size:
+            self._wide = np.empty(windows_MN.size, np.float64)
+        values_MN = self._wide[: windows_MN.size].reshape(windows_MN.shape)
+        np.copyto(values_MN, windows_MN)
+        np.multiply(values_MN, values_MN, out=values_MN)
+        size = windows_MN.shape[1]
+        count = 1 << max(size - 1, 0).bit_length()
         while count > _ROW:
+            # Zeros that would fill the window up change no sum: squares are never -0.
             count //= 2
-            into = values[:count] if count > _ROW else row
-            np.add(values[:count], values[count : 2 * count], out=into)
-        self._names.append(name)
-        if len(self._names) == _ROWS:
-            self._flush()
+            if size > count:
+                into = values_MN[:, : size - count]
+                np.add(into, values_MN[:, count:size], out=into)
+                size = count
+        for start in range(0, len(keys), _ROWS):
+            self._collect(keys[start : start + _ROWS], values_MN[start : start + _ROWS, :size])
 
-    def norms(self) -> dict[str, float]:
-        """Of every tensor that had a window."""
-        self._flush()
-        return {name: math.sqrt(total) for name, total in self._totals.items()}
+    def _collect(self, keys: Sequence[Hashable], rows_MR: NDArray[np.float64]) -> None:
+        if len(self._keys) + len(keys) > _ROWS:
+            self._flush()
+        filled, size = len(self._keys), rows_MR.shape[1]
+        self._rows_BR[filled : filled + len(keys), :size] = rows_MR
+        self._rows_BR[filled : filled + len(keys), size:] = 0.0
+        self._keys += keys
+
+    def norm(self, key: Hashable) -> float:
+        """Of all windows so far; 0 if there was none."""
+        if self._keys:
+            self._flush()
+        return math.sqrt(self._totals.get(key, 0.0))
 
     def _flush(self) -> None:
-        rows_BR, count = self._rows_BR[: len(self._names)], _ROW
+        rows_BR, count = self._rows_BR[: len(self._keys)], _ROW
         while count > 1:
             count //= 2
             np.add(rows_BR[:, :count], rows_BR[:, count : 2 * count], out=rows_BR[:, :count])
-        for name, value in zip(self._names, rows_BR[:, 0].tolist(), strict=True):
-            self._totals[name] = self._totals.get(name, 0.0) + value
-        self._names.clear()
+        for key, value in zip(self._keys, rows_BR[:, 0].tolist(), strict=True):
+            self._totals[key] = self._totals.get(key, 0.0) + value
+        self._keys.clear()
 
 
 def require_ieee_arithmetic() -> None:

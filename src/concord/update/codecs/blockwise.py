@@ -17,7 +17,7 @@ uniform int4 as in Douillard et al. 2025 (arXiv 2501.18512); block size and form
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,9 @@ from concord.update.codecs.interface import (
 )
 
 BLOCK = 256
+FEW_BLOCKS = 32
+_SURE_SCALE_BITS = np.float32(LIMIT / 128).view(np.uint32)
+"""A scale up to this one cannot lead beyond what may be decoded, in any of these codecs."""
 Codes = NDArray[Any]
 """int8 or uint8, one code per element."""
 
@@ -86,11 +89,18 @@ class Blockwise(Codec):
             codes.append(_pack(window[: values_D.size - start], self.bits))
         return b"".join(scales + codes)
 
+    def joined(self, encoded: Sequence[memoryview], size: int) -> bytes | None:
+        if size % BLOCK:
+            return None
+        head = 4 * (size // BLOCK)
+        return b"".join([*(data[:head] for data in encoded), *(data[head:] for data in encoded)])
+
     def windows(self, data: memoryview, size: int, length: int = WINDOW) -> Iterator[FloatArray]:
         check_length(self, data, size)
         head = 4 * -(-size // BLOCK)
         scales = np.frombuffer(bytes(data[:head]), "<f4").astype(np.float32)
         self._check_scales(scales)
+        all_scaled = bool(scales.all())
         codes = np.frombuffer(data[head:], np.uint8)
         out_BK = np.empty((-(-min(size, length) // BLOCK), BLOCK), np.float32)
         for start in range(0, size, length):
@@ -98,12 +108,15 @@ class Blockwise(Codec):
             scales_B = scales[start // BLOCK : -(-(start + count) // BLOCK)]
             part = codes[start * self.bits // 8 : -(-(start + count) * self.bits // 8)]
             codes_BK = self._unpacked(part, count)
-            self._check_codes(codes_BK, scales_B)
+            self._check_codes(codes_BK, None if all_scaled else scales_B)
             window_BK = out_BK[: scales_B.size]
             self.restore(codes_BK, scales_B, window_BK)
             yield window_BK.reshape(-1)[:count]
 
     def _check_scales(self, scales: FloatArray) -> None:
+        # As whole numbers: those with a sign bit are above all others, and NaN above infinity.
+        if not scales.size or np.maximum.reduce(scales.view(np.uint32)) <= _SURE_SCALE_BITS:
+            return
         if np.signbit(scales).any() and not np.isnan(scales).any():
             malformed("holds a negative scale")
         check_decoded(scales)
@@ -120,11 +133,14 @@ class Blockwise(Codec):
             codes = np.concatenate([codes[:count], np.zeros(missing, codes.dtype)])
         return codes.reshape(-1, BLOCK)
 
-    def _check_codes(self, codes_BK: Codes, scales_B: FloatArray) -> None:
-        if self.signed and codes_BK.min() < -self.levels:
+    def _check_codes(self, codes_BK: Codes, scales_B: FloatArray | None) -> None:
+        """Check codes; scales are given only if some of them are 0."""
+        if self.signed and np.minimum.reduce(codes_BK, axis=None) < -self.levels:
             malformed("holds a code that is never written")
+        if scales_B is None:
+            return
         empty_B = scales_B == 0
-        if empty_B.any() and codes_BK[empty_B].any():
+        if codes_BK[empty_B].any():
             malformed("holds codes in a block without scale")
 
 
@@ -194,6 +210,9 @@ def _peaks(blocks_BK: FloatArray) -> FloatArray:
 
 def _scale_up(values_BK: FloatArray, scales_B: FloatArray) -> None:
     """Multiply each block by its scale, in place."""
+    if len(values_BK) < FEW_BLOCKS:
+        np.multiply(values_BK, scales_B[:, None], out=values_BK)
+        return
     with np.errstate():  # bounds the next line too
         # A buffer of one block: with a longer one numpy first writes each scale out for every
         # value of its block, and takes twice as long.

@@ -8,7 +8,7 @@ write and read the same bits.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, NoReturn
 
 import numpy as np
@@ -68,6 +68,13 @@ class Codec(ABC):
             UpdateRefused: MALFORMED or NON_FINITE.
         """
 
+    def joined(self, encoded: Sequence[memoryview], size: int) -> bytes | None:  # noqa: ARG002
+        """One tensor made of some of `size` values, one after another, without decoding them.
+
+        None where that would be another encoding than the parts have.
+        """
+        return None
+
     def encoded_size(self, size: int) -> int | None:
         """Bytes of `size` values if that does not depend on them, else None."""
         least = self.least_bytes(size)
@@ -118,7 +125,9 @@ def check_decoded(values: FloatArray) -> None:
 
 def _within(values: FloatArray, limit: float) -> bool:
     """Whether no magnitude is above `limit`; False for a NaN too."""
-    return not values.size or peak_bits(values).max() <= np.float32(limit).view(np.int32)
+    if not values.size:
+        return True
+    return bool(np.maximum.reduce(peak_bits(values), axis=None) <= np.float32(limit).view(np.int32))
 
 
 def peak_bits(values: FloatArray) -> NDArray[np.int32]:

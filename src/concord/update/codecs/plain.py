@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -43,6 +43,9 @@ class Plain(Codec):
             check_encodable(window)
             parts.append(self.write(window))
         return b"".join(parts)
+
+    def joined(self, encoded: Sequence[memoryview], size: int) -> bytes | None:  # noqa: ARG002
+        return b"".join(encoded)
 
     def windows(self, data: memoryview, size: int, length: int = WINDOW) -> Iterator[FloatArray]:
         check_length(self, data, size)
