@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -155,6 +156,8 @@ def start(arguments):
         text=True,
         start_new_session=True,
         env=environment,
+        # A shell that runs the tests in the background ignores interrupts, and so would we.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
 
 
