@@ -10,7 +10,7 @@ CORPORA ?= ../shared/corpora
 
 .PHONY: help demo test check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
-        bench-verify
+        bench-verify bench-replay
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -69,6 +69,9 @@ bench-log: $(STAMP)  ## signed statements appended, proofs checked, per second
 
 bench-verify: $(STAMP)  ## a whole federation verified, step by step
 	$(BIN)/python benchmarks/verify_folder.py
+
+bench-replay: $(STAMP)  ## rounds computed again: parameters x members per second
+	$(BIN)/python benchmarks/verify_speed.py
 
 bench-gpu: $(STAMP)  ## eight members, 30 to 60 M parameters; needs a GPU
 	$(BIN)/python benchmarks/quality.py --preset gpu --corpora $(CORPORA) --out docs/benchmarks
