@@ -5,12 +5,24 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from concord.base.errors import StorageError
+
+_NAMING = threading.Lock()
+"""Held while a file gets a name: so a thread that ends the process can see all that are there."""
+
+
+def name_no_more() -> None:
+    """From now on no file gets a name in this process; whoever writes one waits for the end.
+
+    For a thread that removes what others were about to write, and then ends the process.
+    """
+    _NAMING.acquire()
 
 
 @contextmanager
@@ -29,13 +41,15 @@ def atomic_file(
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with storage_errors(path):
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            with _NAMING:
+                descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             with os.fdopen(descriptor, "wb") as stream:
                 yield stream
                 stream.flush()
                 if durable:
                     os.fsync(stream.fileno())
-            os.replace(temporary, path)
+            with _NAMING:
+                os.replace(temporary, path)
             if durable and sync_name:
                 sync_folder(path.parent)
     except BaseException:
@@ -61,7 +75,8 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     write_atomic(temporary, data, mode=mode)
     try:
         with storage_errors(path):
-            os.link(temporary, path)  # unlike a rename, never replaces
+            with _NAMING:
+                os.link(temporary, path)  # unlike a rename, never replaces
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from concord.base.clock import SystemClock
 from concord.base.errors import ConcordError, InternalError
+from concord.base.files import name_no_more
 from concord.charter.run import Document
 from concord.federation.folders import MemberFolder
 from concord.federation.frames import ConnectionLost, Frame, Payload, receive_frame, send_frame
@@ -85,6 +86,7 @@ def _read(
 
 def _leave(member: MemberFolder) -> NoReturn:
     """End at once, whatever the other thread does; what it was writing is removed."""
+    name_no_more()
     with suppress(OSError):
         for torn in member.private.rglob(".*.part"):
             torn.unlink(missing_ok=True)
