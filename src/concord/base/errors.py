@@ -21,7 +21,9 @@
     ├── StorageError       (exit 8)  a full disk, a folder without permission
     ├── CryptoError        (exit 9)  a key or a signature that cannot be used
     │   ├── KeyRefused               a key file of the wrong kind, or open to others
-    │   └── SignatureRefused         a signature that is wrong, missing, or by too few
+    │   ├── SignatureRefused         a signature that is wrong, missing, or by too few
+    │   ├── SealRefused              a step of sealed mode that does not fit, or would reveal more
+    │   └── SealVoid                 a sealed sum that cannot be used; who is at fault, where known
     ├── LogError           (exit 9)  the log cannot be read or extended
     │   ├── LogCorrupt               its bytes do not make the tree that was signed
     │   ├── LogHeld                  another process writes to it
@@ -228,6 +230,34 @@ class SignatureRefused(CryptoError):
     """A signature that is wrong or missing, or signatures by too few keys."""
 
     code = "C802"
+
+
+class SealRefused(CryptoError):
+    """A step of sealed mode that does not fit its instance, or would reveal more than agreed."""
+
+    code = "C803"
+
+
+class SealVoid(CryptoError):
+    """A sealed instance whose sum cannot be used: it is thrown away as a whole.
+
+    Args:
+        culprits: Cohort indices of those whose messages show the fault, ascending; empty if the
+            messages do not show it.
+    """
+
+    code = "C804"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        culprits: tuple[int, ...] = (),
+        where: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message, where=where, remedy=remedy)
+        self.culprits = culprits
 
 
 class LogError(ConcordError):

@@ -1,0 +1,235 @@
+"""The sum of an instance, from what is public: set-ups, sets, answers and masked vectors.
+
+A coordinator, a member or a stranger who verifies gets the same sum, or the same fault. No step
+here needs a secret, a clock or torch.
+
+    sum = sum_{j in U} y_j - sum_{j in U} PRG(kb_j)
+          - sum_{d in W\\U, j in U} (PRG(k_dj) if d > j else -PRG(k_dj))      mod 2^k, as signed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+
+from concord.base.errors import SealRefused, SealVoid
+from concord.crypto.seal.cohorts import Cohort
+from concord.crypto.seal.instance import (
+    IndexSet,
+    Instance,
+    confirmation_tag,
+    pair_mask_key,
+    self_mask_key,
+)
+from concord.crypto.seal.masks import apply_masks
+from concord.crypto.seal.member import (
+    MaskKeys,
+    Unmask,
+    check_setups,
+    check_values,
+    masking_set,
+    survivor_set,
+)
+from concord.crypto.seal.ring import CHECK_ELEMENTS, Ring, RingArray, SignedArray
+from concord.crypto.seal.setup import Kind, Setup, Share, open_blob, seed_commitment
+from concord.crypto.seal.shamir import combine
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something a member sent that does not hold; the sum may be had without it."""
+
+    member: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What unmasks the sum of one instance.
+
+    Args:
+        seeds: b_i of each survivor.
+        secrets: r_dj of each member that dropped out, by d and j in U.
+        faults: Answers that were left aside, and why.
+        keys: Keys of the masks that are still in the sum of the survivors' vectors.
+    """
+
+    instance: Instance
+    survivors: IndexSet
+    seeds: Mapping[int, bytes]
+    secrets: Mapping[int, Mapping[int, bytes]]
+    faults: tuple[Fault, ...]
+    keys: MaskKeys = field(repr=False)
+
+    def sum(self, vectors: Mapping[int, RingArray], ring: Ring) -> SignedArray:
+        """The sum of the survivors' values, exactly; check elements left out.
+
+        Args:
+            vectors: Masked vector of each survivor, flat and of one length.
+            ring: That of the configuration.
+
+        Raises:
+            SealRefused: not one vector of each survivor, of the ring's type and of one length.
+            SealVoid: check elements are not 0, or a value is beyond what the survivors could make:
+                somebody masked other values than allowed, or sent another vector than the masked
+                one. Which of them is found by `concord.crypto.seal.dispute`.
+        """
+        total = _added(vectors, self.survivors, ring)
+        apply_masks(total, self.keys.add, self.keys.subtract)
+        values = cast(SignedArray, total.view(ring.signed))
+        try:
+            check_values(values, ring, members=len(self.survivors))
+        except SealRefused as error:
+            message = f"the sum cannot be right: {error.message}"
+            remedy = "open this instance to a panel, which finds the member"
+            raise SealVoid(message, where="sealed sum", remedy=remedy) from error
+        return values[:-CHECK_ELEMENTS]
+
+
+def open_instance(
+    instance: Instance,
+    cohort: Cohort,
+    setups: Mapping[int, Setup],
+    masked: IndexSet,
+    survivors: IndexSet,
+    answers: Sequence[Unmask],
+) -> Opening:
+    """Recover the seeds that unmask the sum.
+
+    1. Both sets are large enough, and the tags of the masking set agree.
+    2. Each answer is a survivor's, of this instance and survivor set.
+    3. Shares are held against their dealers' commitments; a wrong one names its sender.
+    4. Of each seed the first t good shares, by sender, are combined, and the seed held against
+       its commitment.
+    5. The blobs of those who dropped out open, and hold secrets that match both tags.
+
+    Args:
+        setups: Of all members of the masking set at least; others are not looked at.
+        answers: One of each member at most, in any order.
+
+    Raises:
+        SealRefused: 1 or 2 does not hold, or a member answered twice.
+        SealVoid: tags differ, or a seed or a blob cannot be had; names those at fault, if known.
+    """
+    masking_set(cohort, masked.indices)
+    survivor_set(cohort, masked, survivors.indices)
+    known = {i: setups[i] for i in masked.indices if i in setups}
+    if len(known) != len(masked):
+        raise SealRefused("a set-up of the masking set is missing", where="set-ups")
+    check_setups(instance, cohort, known)
+    _check_answers(instance, survivors, answers)
+    shares = _Shares(cohort, known, survivors, answers)
+    seeds = {i: shares.seed(i, "b") for i in survivors.indices}
+    dropped = [d for d in masked.indices if d not in survivors]
+    secrets = {d: _secrets(known, d, shares.seed(d, "r"), survivors) for d in dropped}
+    keys = _keys(instance, masked, seeds, secrets)
+    return Opening(instance, survivors, seeds, secrets, tuple(shares.faults), keys)
+
+
+def _check_answers(instance: Instance, survivors: IndexSet, answers: Sequence[Unmask]) -> None:
+    expected = survivors.digest(instance.ctx)
+    seen: set[int] = set()
+    for answer in answers:
+        where = f"unmask of member {answer.member}"
+        if answer.ctx != instance.ctx or answer.survivors != expected:
+            raise SealRefused("is for another instance or survivor set", where=where)
+        if answer.member not in survivors or answer.member in seen:
+            raise SealRefused("is of no survivor, or its second", where=where)
+        seen.add(answer.member)
+
+
+class _Shares:
+    """Shares that were laid open and match their commitments."""
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        setups: Mapping[int, Setup],
+        survivors: IndexSet,
+        answers: Sequence[Unmask],
+    ) -> None:
+        self._threshold, self._setups = cohort.threshold, setups
+        self._good: dict[tuple[int, Kind], dict[int, Share]] = {}
+        self.faults: list[Fault] = []
+        for answer in sorted(answers, key=lambda one: one.member):
+            for one in answer.revealed:
+                wanted: Kind = "b" if one.dealer in survivors else "r"
+                setup = setups.get(one.dealer)
+                if setup is None or one.kind != wanted:
+                    reason = f"revealed a share of member {one.dealer} that nobody asked for"
+                    self.faults.append(Fault(answer.member, reason))
+                elif not setup.accepts(one.kind, answer.member, one.share):
+                    reason = f"revealed a wrong share of member {one.dealer}"
+                    self.faults.append(Fault(answer.member, reason))
+                else:
+                    held = self._good.setdefault((one.dealer, one.kind), {})
+                    held[answer.member] = one.share
+
+    def seed(self, dealer: int, kind: Kind) -> bytes:
+        """The seed of a dealer, held against its commitment."""
+        good = self._good.get((dealer, kind), {})
+        chosen = dict(list(good.items())[: self._threshold])
+        if len(chosen) < self._threshold:
+            message = f"{len(chosen)} good shares of member {dealer}, {self._threshold} are needed"
+            culprits = tuple(sorted({fault.member for fault in self.faults}))
+            raise SealVoid(message, where="unmasking", culprits=culprits)
+        setup = self._setups[dealer]
+        try:
+            seed = combine({holder: share.share for holder, share in chosen.items()})
+        except SealRefused as error:
+            raise _misdealt(dealer) from error
+        if seed_commitment(kind, setup.ctx, dealer, seed) != setup.commitment(kind):
+            raise _misdealt(dealer)
+        return seed
+
+
+def _misdealt(dealer: int) -> SealVoid:
+    message = f"member {dealer} dealt shares that do not make the seed it committed to"
+    return SealVoid(message, where="unmasking", culprits=(dealer,))
+
+
+def _secrets(
+    setups: Mapping[int, Setup], dropped: int, seed: bytes, survivors: IndexSet
+) -> dict[int, bytes]:
+    found = open_blob(setups[dropped], seed)
+    if found is None:
+        message = f"the blob of member {dropped} does not open"
+        raise SealVoid(message, where="unmasking", culprits=(dropped,))
+    for j in survivors.indices:
+        tag = confirmation_tag(found[j])
+        if tag != setups[dropped].tags[j] or tag != setups[j].tags[dropped]:
+            message = f"the blob of member {dropped} holds another secret for member {j}"
+            raise SealVoid(message, where="unmasking", culprits=(dropped,))
+    return {j: found[j] for j in survivors.indices}
+
+
+def _keys(
+    instance: Instance,
+    masked: IndexSet,
+    seeds: Mapping[int, bytes],
+    secrets: Mapping[int, Mapping[int, bytes]],
+) -> MaskKeys:
+    """What takes out what is left: the opposite signs of what members put in."""
+    digest = masked.digest(instance.ctx)
+    subtract = [self_mask_key(seed, instance.ctx, i, digest) for i, seed in seeds.items()]
+    add: list[bytes] = []
+    for dropped, by_survivor in secrets.items():
+        for j, secret in by_survivor.items():
+            (subtract if dropped > j else add).append(pair_mask_key(secret, digest))
+    return MaskKeys(tuple(add), tuple(subtract))
+
+
+def _added(vectors: Mapping[int, RingArray], survivors: IndexSet, ring: Ring) -> RingArray:
+    if set(vectors) != set(survivors.indices):
+        raise SealRefused("are not those of the survivor set", where="masked vectors")
+    ordered = [vectors[i] for i in survivors.indices]
+    fits = (one.dtype == ring.unsigned and one.shape == ordered[0].shape for one in ordered)
+    if not all(fits) or ordered[0].ndim != 1 or ordered[0].size < CHECK_ELEMENTS:
+        raise SealRefused("are not flat, of the ring's type and of one length", where="vectors")
+    total = np.array(ordered[0])
+    for vector in ordered[1:]:
+        np.add(total, vector, out=total)
+    return cast(RingArray, total)
