@@ -13,15 +13,17 @@ import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 
 from quality_page import Row, ratio, render
 from rich.console import Console
 
 from concord.base.tensors import TensorFile
+from concord.charter.bundle import load_bundle
 from concord.charter.run import RunDocument
 from concord.charter.schedule import outer_rate
-from concord.cli.initialise import make_text_federation
+from concord.cli.initialise import found_here, make_text_federation
 from concord.cli.watch import TerminalWatcher
 from concord.federation.comparison.outcome import ArmResult, Kind
 from concord.federation.comparison.pool import compare
@@ -108,12 +110,14 @@ max_bytes = 200000
 PRESETS = {"cpu": Preset("cpu", MEMBERS, CPU), "gpu": Preset("gpu", GPU_MEMBERS, GPU)}
 
 
-def run_toml(preset: Preset, seed: int) -> str:
+def run_toml(preset: Preset, seed: int, owner_cap: Fraction) -> str:
     roster = [
         f'[[roster]]\nid = "{member}"\nlanguages = {json.dumps(list(languages))}\n'
         for member, languages in sorted(preset.members.items())
     ]
-    return f'name = "quality"\nseed = {seed}\n\n' + "\n".join(roster) + preset.toml
+    return f'name = "quality"\nseed = {seed}\n\n' + "\n".join(
+        [*roster, preset.toml, f'[update]\nowner_cap = "{owner_cap}"\n']
+    )
 
 
 def measure_seed(
@@ -129,8 +133,10 @@ def measure_seed(
             parallel=corpora / "parallel",
             wanted=preset.members,
         )
+        found_here(FederationFolder(root), f"quality-{seed}", preset.members)
     federation = FederationFolder(root)
-    federation.write_run(run_toml(preset, seed), "quality")
+    cap = load_bundle(federation.charter).charter.influence.owner_cap
+    federation.write_run(run_toml(preset, seed, cap), "quality")
     run = federation.load_run("quality")
     folder = RunFolder(root, "quality")
     with TerminalWatcher(Console(stderr=True), rounds=run.rounds.count) as watcher:
