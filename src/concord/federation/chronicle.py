@@ -49,6 +49,8 @@ class Chronicle:
         self._pending: list[bytes] = []
         self._told: dict[str, int] = {}
         self._note: Note | None = None
+        self._cosigned: set[str] = set()
+        self._published: Note | None = None
         member = self.state.coordinator.member
         self._keys = federation.member(member).keys
         self._signer = Signer(member, "coordinator", self._keys, clock)
@@ -141,6 +143,7 @@ class Chronicle:
         if self._note is None or self._note.checkpoint != mine:
             line = sign_checkpoint(mine, log_origin(self.state.name), self._keys.load("log"))
             self._note = Note(mine, (line,))
+            self._cosigned.clear()
 
     @property
     def note(self) -> Note:
@@ -191,15 +194,16 @@ class Chronicle:
         note = self.note
         if message.size != note.checkpoint.size:
             return False
-        joined = note.with_lines(message.line)
-        if member not in self._replica.witnesses(joined):
+        alone = Note(note.checkpoint, (message.line,))  # those that were checked are not again
+        if member not in self._replica.witnesses(alone):
             raise SignatureRefused("a cosignature is not by this member", where=member)
-        self._note = joined
+        self._note = note.with_lines(message.line)
+        self._cosigned.add(member)
         return True
 
     def witnesses(self) -> tuple[int, int]:
         """How many cosigned the checkpoint, and how many are needed."""
-        return len(self._replica.witnesses(self.note)), self._replica.quorum_needed()
+        return len(self._cosigned), self._replica.quorum_needed()
 
     def witnessed(self) -> bool:
         """Whether a quorum cosigned the checkpoint."""
@@ -212,5 +216,7 @@ class Chronicle:
 
     def publish(self) -> Note:
         """Write the checkpoint with all cosignatures so far."""
-        self._log.publish(self.note)
+        if self.note is not self._published:
+            self._log.publish(self.note)
+            self._published = self.note
         return self.note
