@@ -100,7 +100,8 @@ def open_instance(
     """Recover the seeds that unmask the sum.
 
     1. Both sets are large enough, and the tags of the masking set agree.
-    2. Each answer is a survivor's, of this instance and survivor set.
+    2. Answers that are no survivor's, or of another instance or survivor set, or a member's second,
+       are left aside: nobody can keep a sum shut by answering something else.
     3. Shares are held against their dealers' commitments; a wrong one names its sender.
     4. Of each seed the first t good shares, by sender, are combined, and the seed held against
        its commitment.
@@ -108,10 +109,10 @@ def open_instance(
 
     Args:
         setups: Of all members of the masking set at least; others are not looked at.
-        answers: One of each member at most, in any order.
+        answers: In the order of the log; of two by one member the first counts.
 
     Raises:
-        SealRefused: 1 or 2 does not hold, or a member answered twice.
+        SealRefused: a set is too small or names somebody else, or a set-up is missing.
         SealVoid: tags differ, or a seed or a blob cannot be had; names those at fault, if known.
     """
     masking_set(cohort, masked.indices)
@@ -120,25 +121,32 @@ def open_instance(
     if len(known) != len(masked):
         raise SealRefused("a set-up of the masking set is missing", where="set-ups")
     check_setups(instance, cohort, known)
-    _check_answers(instance, survivors, answers)
-    shares = _Shares(cohort, known, survivors, answers)
+    good, faults = _sorted_out(instance, survivors, answers)
+    shares = _Shares(cohort, known, survivors, good)
     seeds = {i: shares.seed(i, "b") for i in survivors.indices}
     dropped = [d for d in masked.indices if d not in survivors]
     secrets = {d: _secrets(known, d, shares.seed(d, "r"), survivors) for d in dropped}
     keys = _keys(instance, masked, seeds, secrets)
-    return Opening(instance, survivors, seeds, secrets, tuple(shares.faults), keys)
+    return Opening(instance, survivors, seeds, secrets, (*faults, *shares.faults), keys)
 
 
-def _check_answers(instance: Instance, survivors: IndexSet, answers: Sequence[Unmask]) -> None:
+def _sorted_out(
+    instance: Instance, survivors: IndexSet, answers: Sequence[Unmask]
+) -> tuple[list[Unmask], list[Fault]]:
+    """Answers to this survivor set, by member, and what is wrong with the others."""
     expected = survivors.digest(instance.ctx)
-    seen: set[int] = set()
+    good: dict[int, Unmask] = {}
+    faults = []
     for answer in answers:
-        where = f"unmask of member {answer.member}"
         if answer.ctx != instance.ctx or answer.survivors != expected:
-            raise SealRefused("is for another instance or survivor set", where=where)
-        if answer.member not in survivors or answer.member in seen:
-            raise SealRefused("is of no survivor, or its second", where=where)
-        seen.add(answer.member)
+            faults.append(Fault(answer.member, "answered another instance or survivor set"))
+        elif answer.member not in survivors:
+            faults.append(Fault(answer.member, "answered, and is no survivor"))
+        elif answer.member in good:
+            faults.append(Fault(answer.member, "answered twice"))
+        else:
+            good[answer.member] = answer
+    return [good[member] for member in sorted(good)], faults
 
 
 class _Shares:
@@ -154,7 +162,7 @@ class _Shares:
         self._threshold, self._setups = cohort.threshold, setups
         self._good: dict[tuple[int, Kind], dict[int, Share]] = {}
         self.faults: list[Fault] = []
-        for answer in sorted(answers, key=lambda one: one.member):
+        for answer in answers:
             for one in answer.revealed:
                 wanted: Kind = "b" if one.dealer in survivors else "r"
                 setup = setups.get(one.dealer)

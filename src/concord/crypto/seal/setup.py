@@ -197,7 +197,7 @@ def make_setup(
         b_shares=tuple(pair.b.commitment("b", ctx, me, j) for j, pair in enumerate(pairs)),
         r_shares=tuple(pair.r.commitment("r", ctx, me, j) for j, pair in enumerate(pairs)),
         encrypted=tuple(
-            _at(j, me, ENCRYPTED_BYTES) or _encrypt_pair(keys[j], ctx, me, j, pair, entropy)
+            _at(j, me, ENCRYPTED_BYTES) or encrypt_pair(keys[j], ctx, me, j, pair, entropy)
             for j, pair in enumerate(pairs)
         ),
         blob=_encrypt(blob_key(r, ctx, me), b"".join(secrets.values()), ctx + u16(me), entropy),
@@ -219,6 +219,14 @@ def check_keys(instance: Instance, cohort: Cohort, me: int, keys: Mapping[int, b
 
 def seed_commitment(kind: Kind, ctx: bytes, member: int, seed: bytes) -> bytes:
     return labelled_hash(f"seal/{kind}", ctx, u16(member), seed)
+
+
+def encrypt_pair(
+    prk: bytes, ctx: bytes, me: int, other: int, pair: SharePair, entropy: Entropy
+) -> bytes:
+    """What I deal to another member, for it alone."""
+    key = share_key(prk, ctx, me, other)
+    return _encrypt(key, pair.encode(), ctx + u16(me) + u16(other), entropy)
 
 
 def open_share_pair(setup: Setup, me: int, key: bytes) -> SharePair | None:
@@ -254,13 +262,6 @@ def _deal(b: bytes, r: bytes, cohort: Cohort, entropy: Entropy) -> list[SharePai
         SharePair(Share(entropy(SALT_BYTES), of_b), Share(entropy(SALT_BYTES), of_r))
         for of_b, of_r in zip(*shares, strict=True)
     ]
-
-
-def _encrypt_pair(
-    prk: bytes, ctx: bytes, me: int, other: int, pair: SharePair, entropy: Entropy
-) -> bytes:
-    key = share_key(prk, ctx, me, other)
-    return _encrypt(key, pair.encode(), ctx + u16(me) + u16(other), entropy)
 
 
 def _at(j: int, me: int, length: int) -> bytes:
