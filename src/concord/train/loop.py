@@ -10,7 +10,7 @@ On a GPU the loss is looked at every 16 steps only, since each look waits for th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,6 +28,7 @@ from concord.train.goldfish import PUBLIC_KEY, kept_targets
 from concord.train.loss import cross_entropy
 from concord.train.optimizers import InnerOptimizer
 from concord.train.precision import gains_from_bfloat16
+from concord.train.private.gradient import MAX_SHARE, PrivateGradient, mix
 from concord.train.ranks import ONE_PROCESS, Ranks
 
 Batches = Callable[[int], NDArray[np.int64]]
@@ -70,9 +71,11 @@ class LocalTrainer:
             `seen` vocabulary, which takes all other tokens out of the softmax.
         goldfish_key: 16 bytes, public and the same for all members.
         ranks: The processes that share this member's work.
+        private: Sets of sensitive documents; each gives its share of every step's gradient, clipped
+            per document and under noise. Losses, tokens and norms told are of the batches alone.
 
     Raises:
-        DocumentError: an option lacks what it needs.
+        DocumentError: an option lacks what it needs, or two options exclude each other.
     """
 
     def __init__(
@@ -86,7 +89,10 @@ class LocalTrainer:
         seen_tokens: NDArray[np.bool_] | None = None,
         goldfish_key: bytes = PUBLIC_KEY,
         ranks: Ranks = ONE_PROCESS,
+        private: Sequence[PrivateGradient] = (),
     ) -> None:
+        if private:
+            _check_private(inner, ranks, [one.rule.share for one in private])
         if inner.goldfish_k == 1 or (inner.goldfish_k and end_id is None):
             raise DocumentError(
                 "Goldfish needs k of at least 2 and the token that ends a document",
@@ -108,6 +114,7 @@ class LocalTrainer:
         self._goldfish_key = goldfish_key
         self._bias = self._softmax_bias(seen_tokens)
         self.ranks = ranks
+        self._private = tuple(private)
 
     def run(
         self,
@@ -178,7 +185,26 @@ class LocalTrainer:
             bias=self._bias,
         )
         loss.backward()  # type: ignore[no-untyped-call]
+        if self._private:
+            shares = [one.rule.share for one in self._private]
+            found = [
+                one.noised_mean(self._parameters, self._document_loss) for one in self._private
+            ]
+            mix(self._parameters, shares, found)
         return entropy
+
+    def _document_loss(self, document: NDArray[np.int64]) -> Tensor:
+        """Mean loss of one document, [tokens]."""
+        row = np.ascontiguousarray(document[None])
+        kept = self._kept(row)
+        tokens = torch.from_numpy(row).to(self.device)
+        weights = torch.from_numpy((kept / max(1, int(kept.sum()))).astype(np.float32))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+            logits = self.model(input_ids=tokens[:, :-1], use_cache=False).logits
+        loss, _ = cross_entropy(
+            logits[0], tokens[0, 1:], weights[0].to(self.device), z_loss=self.inner.z_loss
+        )
+        return loss
 
     def _my_rows(self, batch: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """This rank's rows and the weight of each target, so that the ranks' mean is the loss."""
@@ -228,6 +254,27 @@ class LocalTrainer:
     def _use_attention(self, name: str) -> None:
         if self.model.config._attn_implementation != name:
             self.model.set_attn_implementation(name)
+
+
+def _check_private(inner: InnerSpec, ranks: Ranks, shares: Sequence[float]) -> None:
+    if ranks.sharded:
+        raise DocumentError(
+            "sensitive text is trained on with one device only",
+            where="devices",
+            remedy="set devices = 1 in member.toml",
+        )
+    if inner.vocabulary == "seen":
+        raise DocumentError(
+            "the tokens of sensitive text would show in what the softmax leaves out",
+            where="inner.vocabulary",
+            remedy="set inner.vocabulary to 'full' in the run document",
+        )
+    if sum(shares) > MAX_SHARE:
+        raise DocumentError(
+            f"sensitive text makes {sum(shares):.2f} of a step",
+            where="share",
+            remedy=f"let the shares add up to {MAX_SHARE} or less",
+        )
 
 
 def _check_finite(losses: Tensor, norms: Tensor, first_step: int) -> None:

@@ -1,0 +1,1 @@
+"""Differentially private training on documents: sampling, clipping, noise and their accounting."""
