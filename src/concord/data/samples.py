@@ -97,6 +97,21 @@ class SampleOrder:
         positions = starts[:, None] + np.arange(self._context + 1, dtype=np.int64)
         return self._shards.at(positions % self._shards.token_count)
 
+    def were_drawn(
+        self, positions: NDArray[np.int64], steps: int, batch_size: int
+    ) -> NDArray[np.bool_]:
+        """[positions] Whether the first `steps` steps read a token as an input."""
+        drawn = np.zeros(len(positions), np.bool_)
+        left, epoch = steps * batch_size, 0
+        while left > 0 and not drawn.all():
+            begin, order = self._epoch(epoch)
+            place = np.full(self.windows + 1, left, np.int64)  # what an epoch leaves over: not read
+            place[order[:left]] = np.arange(min(left, self.windows))
+            window = (positions - begin) % self._shards.token_count // self._context
+            drawn |= place[np.minimum(window, self.windows)] < left
+            left, epoch = left - self.windows, epoch + 1
+        return drawn
+
     def _drawn_epoch(self, epoch: int) -> tuple[int, NDArray[np.uint32]]:
         """Where the ring of tokens begins, and the order of its windows."""
         name = canonical_json([self._seed, self._member, epoch])
