@@ -20,7 +20,15 @@ from concord.base.errors import (
     DocumentError,
     StorageError,
 )
-from concord.data.prepare import TextSummary, check_text, prepare_text, read_prepared
+from concord.data.corpus import TextPart
+from concord.data.personal import PersonalDataRule
+from concord.data.prepare import (
+    TextSummary,
+    check_text,
+    prepare_parts,
+    prepare_text,
+    read_prepared,
+)
 from concord.data.split import HeldoutSplit
 
 TEXTS = [random_text(random.Random(seed), 300) for seed in range(200)]
@@ -93,6 +101,7 @@ def test_documents_are_cleaned_split_and_counted(tmp_path):
         longest_document_bytes=3 * 398,
         scripts={"Han": 398, "Latin": 8, "Ethiopic": 5},
         languages={"xx": 3},
+        personal_data={},
         train_digest=summary.train_digest,
         heldout_digest="sha256:" + hashlib.sha256().hexdigest(),
     )
@@ -252,6 +261,80 @@ def test_checking_gives_the_summary_and_writes_nothing(tmp_path, corpus):
     assert set(tmp_path.iterdir()) == names
     assert checked == prepare_text([corpus], tmp_path / "out", key=KEY, heldout_share=0.2)
     assert check_text([corpus]).train_documents == 200
+
+
+PEOPLE = [
+    {"id": "plain", "text": "nothing in it but words, and these are many enough"},
+    {"id": "mail", "text": "write to amina@example.org about the harvest festival of this year"},
+    {"id": "cpf", "text": "o número 390.533.447-05 consta do processo arquivado em outubro"},
+]
+
+
+@pytest.mark.parametrize(
+    ("treatment", "kept"),
+    [
+        ("keep", [one["text"] for one in PEOPLE]),
+        (
+            "mask",
+            [
+                PEOPLE[0]["text"],
+                "write to [EMAIL] about the harvest festival of this year",
+                "o número [ID] consta do processo arquivado em outubro",
+            ],
+        ),
+        ("leave_out", [PEOPLE[0]["text"]]),
+    ],
+)
+@pytest.mark.parametrize("side", ["train", "heldout"])
+def test_personal_data_is_treated_alike_in_training_and_held_out_text(
+    tmp_path, treatment, kept, side
+):
+    other = [{"id": "other", "text": "another text altogether, on weather and on rain"}]
+    for name, lines in (("people", PEOPLE), ("other", other)):
+        (tmp_path / f"{name}.jsonl").write_bytes(jsonl(lines))
+    files = [tmp_path / "people.jsonl", tmp_path / "other.jsonl"]
+    text, heldout = files if side == "train" else files[::-1]
+    rule = PersonalDataRule(treatment, ("BR",))
+    part = TextPart.find([text], [heldout], personal=rule)
+    out = tmp_path / "out"
+    summary = prepare_parts([part], out, key=KEY, heldout_share=0.1)
+    assert [one.text for one in read_prepared(out, side)] == kept
+    assert summary.personal_data == {
+        "found:br-cpf": 1,
+        "found:email": 1,
+        "scanned_documents": 4,
+        "scanned_bytes": summary.personal_data["scanned_bytes"],
+        "documents": 2,
+        "masked": 2 if treatment == "mask" else 0,
+        "left_out": 2 if treatment == "leave_out" else 0,
+    }
+
+
+def test_each_part_has_its_own_rule_and_a_changed_rule_prepares_anew(tmp_path):
+    for name in ("a", "b"):
+        line = {
+            "id": name,
+            "text": f"write to {name}@example.org, says the notice number {name}" * 2,
+        }
+        (tmp_path / f"{name}.jsonl").write_bytes(jsonl([line]))
+
+    def prepared(*treatments):
+        parts = [
+            TextPart.find([tmp_path / f"{name}.jsonl"], personal=PersonalDataRule(treatment))
+            for name, treatment in zip("ab", treatments, strict=True)
+        ]
+        prepare_parts(parts, tmp_path / "out", key=KEY, heldout_share=0)
+        return ["@" in document.text for document in read_prepared(tmp_path / "out", "train")]
+
+    assert prepared("keep", "mask") == [True, False]
+    assert prepared("mask", "keep") == [False, True]
+
+
+def test_a_corpus_of_which_all_is_left_out_says_why(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(jsonl(PEOPLE[1:]))
+    part = TextPart.find([tmp_path / "a.jsonl"], personal=PersonalDataRule("leave_out", ("BR",)))
+    with pytest.raises(CorpusEmpty, match="all are left out"):
+        prepare_parts([part], tmp_path / "out", key=KEY, heldout_share=0)
 
 
 def test_a_summary_survives_json(tmp_path, corpus):

@@ -49,12 +49,24 @@ def check(
     tokens_needed: int = typer.Option(
         DEFAULT_TOKENS, min=1, help="Tokens that a run would draw: rounds × steps × batch."
     ),
+    jurisdictions: list[str] = typer.Option(
+        [],
+        "--jurisdiction",
+        help="Country whose national ids and local telephone numbers are looked for, such as BR;"
+        " repeatable.",
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print what was counted as JSON."),
 ) -> None:
     """Read a text as a run would, change nothing, and say what is in it.
 
+    Personal data is counted by kind: e-mail and network addresses, telephone numbers, bank accounts,
+    payment cards, national ids. None of it is printed.
+
     Example: concord data check corpora/swahili --tokens-needed 2000000
+
+    Example: concord data check corpora/gazeta --jurisdiction BR
     """
+    from concord.data.personal import PersonalDataRule
     from concord.data.prepare import check_text
 
     with _progress(Console(stderr=True)) as on_progress:
@@ -64,6 +76,7 @@ def check(
             key=None if heldout else SAMPLE_KEY,
             heldout_share=heldout_share,
             text_key=text_key,
+            personal=PersonalDataRule("keep", tuple(jurisdictions)),
             on_progress=on_progress,
         )
     warnings = warnings_about(summary, tokens_needed=tokens_needed)
@@ -123,6 +136,29 @@ def _print_summary(console: Console, summary: TextSummary, *, split: bool) -> No
     for name, counts in (("scripts", summary.scripts), ("languages", summary.languages)):
         if counts:
             console.print(f"{name}: {_shares(counts)}", highlight=False, markup=False)
+    _print_personal(console, summary.personal_data)
+
+
+def _print_personal(console: Console, counts: Mapping[str, int]) -> None:
+    """Kinds of personal data, and how many there would be in a million documents."""
+    from concord.data.personal.scan import FOUND
+
+    kinds = {name.removeprefix(FOUND): n for name, n in counts.items() if name.startswith(FOUND)}
+    if not kinds:
+        console.print("personal data: none found by its patterns", highlight=False)
+        return
+    scanned = counts["scanned_documents"]
+    console.print(
+        f"personal data: in {counts['documents']:,} of {scanned:,} documents", highlight=False
+    )
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for kind, count in sorted(kinds.items(), key=lambda pair: -pair[1]):
+        rate = count * 1_000_000 // scanned
+        table.add_row(f"  {kind}", f"{count:,}", f"{rate:,} per million documents")
+    console.print(table)
 
 
 def _shares(counts: Mapping[str, int]) -> str:

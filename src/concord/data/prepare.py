@@ -12,31 +12,76 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import zstandard
 
-from concord.base.canonical import canonical_json, parse_json
+from concord.base.canonical import Json, canonical_json, parse_json
 from concord.base.digest import Digest, digest_json
 from concord.base.errors import ConcordError, CorpusNotFound
 from concord.base.files import atomic_file, private_folder, write_atomic
-from concord.data.corpus import Corpus
+from concord.data.corpus import Corpus, TextPart
 from concord.data.documents import Document
 from concord.data.duplicates import NEAR_THRESHOLD
+from concord.data.personal import SCANNER, PersonalDataRule
 from concord.data.readers import OnProgress, read_documents
 from concord.data.sources import SourceFile
 from concord.data.split import HeldoutSplit
 from concord.data.summary import Part, Tally, TextSummary
 from concord.data.torn import remove_torn
 
-__all__ = ["OnProgress", "TextSummary", "check_text", "prepare_text", "read_prepared"]
+__all__ = [
+    "OnProgress",
+    "TextSummary",
+    "check_text",
+    "prepare_parts",
+    "prepare_text",
+    "read_prepared",
+]
 
-VERSION = 1
+VERSION = 2
 """Of cleaning, of deduplication and of the files; another version prepares anew."""
 _MODE = 0o600
 _PARTS: tuple[Part, ...] = ("train", "heldout")
+
+
+def prepare_parts(
+    parts: Sequence[TextPart],
+    folder: Path,
+    *,
+    key: bytes,
+    heldout_share: float,
+    near_threshold: float = NEAR_THRESHOLD,
+    on_progress: OnProgress | None = None,
+) -> TextSummary:
+    """Clean the documents of all parts and write them to the private `folder`.
+
+    Args:
+        key: The member's secret, 16 to 64 bytes, on which the held-out split depends.
+        heldout_share: Expected share of documents to hold out, 0 to 1. Not used for parts that name
+            documents that are held out already.
+        near_threshold: See `DuplicateFilter`.
+        on_progress: Told the bytes of files read, and their sum.
+
+    Raises:
+        CorpusUnreadable, CorpusEmpty, CorpusTooSmall: the text cannot be used.
+        DocumentError: an option is out of range.
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    split = HeldoutSplit(key, heldout_share)
+    corpus = Corpus(parts, split if heldout_share > 0 else None, near_threshold)
+    fingerprint = _fingerprint(corpus, split)
+    private_folder(folder)
+    earlier = _earlier(folder, fingerprint)
+    if earlier is not None:
+        return earlier
+    remove_torn(folder)
+    summary = _write_parts(corpus, folder, on_progress)
+    record = {"fingerprint": fingerprint, "summary": summary.to_json()}
+    write_atomic(_summary_path(folder), canonical_json(record), mode=_MODE)
+    return summary
 
 
 def prepare_text(
@@ -50,40 +95,23 @@ def prepare_text(
     near_threshold: float = NEAR_THRESHOLD,
     on_progress: OnProgress | None = None,
 ) -> TextSummary:
-    """Clean the documents of files and folders and write them to the private `folder`.
+    """Do what `prepare_parts` does with files and folders that are read alike.
 
     Args:
-        key: The member's secret, 16 to 64 bytes, on which the held-out split depends.
-        heldout_share: Expected share of documents to hold out, 0 to 1. Not used where
-            `heldout_paths` names documents that are held out already.
         heldout_paths: Files or folders of documents that are only measured on.
         text_key: Key or column that holds the text.
-        near_threshold: See `DuplicateFilter`.
-        on_progress: Told the bytes of files read, and their sum.
 
     Raises:
-        CorpusNotFound, CorpusUnreadable, CorpusEmpty, CorpusTooSmall: the text cannot be used.
-        DocumentError: an option is out of range.
-        StorageError: the disk is full or the folder cannot be written.
+        CorpusNotFound: a path leads nowhere; else see `prepare_parts`.
     """
-    split = HeldoutSplit(key, heldout_share)
-    corpus = Corpus.find(
-        paths,
-        heldout_paths,
-        split=split if heldout_share > 0 else None,
-        text_key=text_key,
+    return prepare_parts(
+        [TextPart.find(paths, heldout_paths, text_key=text_key)],
+        folder,
+        key=key,
+        heldout_share=heldout_share,
         near_threshold=near_threshold,
+        on_progress=on_progress,
     )
-    fingerprint = _fingerprint(corpus, split)
-    private_folder(folder)
-    earlier = _earlier(folder, fingerprint)
-    if earlier is not None:
-        return earlier
-    remove_torn(folder)
-    summary = _write_parts(corpus, folder, on_progress)
-    record = {"fingerprint": fingerprint, "summary": summary.to_json()}
-    write_atomic(_summary_path(folder), canonical_json(record), mode=_MODE)
-    return summary
 
 
 def read_prepared(folder: Path, part: Part) -> Iterator[Document]:
@@ -108,20 +136,23 @@ def check_text(
     heldout_share: float = 0.0,
     text_key: str = "text",
     near_threshold: float = NEAR_THRESHOLD,
+    personal: PersonalDataRule | None = None,
     on_progress: OnProgress | None = None,
 ) -> TextSummary:
     """Do all that `prepare_text` does, write nothing, and return the same summary.
 
     Without a key no document of `paths` is counted as held out.
 
+    Args:
+        personal: What would be done with documents that hold personal data.
+
     Raises:
         CorpusNotFound, CorpusUnreadable, CorpusEmpty, CorpusTooSmall: the text cannot be used.
         DocumentError: an option is out of range.
     """
     split = HeldoutSplit(key, heldout_share) if key is not None and heldout_share > 0 else None
-    corpus = Corpus.find(
-        paths, heldout_paths, split=split, text_key=text_key, near_threshold=near_threshold
-    )
+    part = TextPart.find(paths, heldout_paths, text_key=text_key, personal=personal)
+    corpus = Corpus([part], split, near_threshold)
     tally = Tally()
     for _ in corpus.documents(tally, on_progress):
         pass
@@ -135,13 +166,21 @@ def _fingerprint(corpus: Corpus, split: HeldoutSplit) -> Digest:
         {
             "version": VERSION,
             "unicode": unicodedata.unidata_version,
-            "text": [_described(source) for source in corpus.text],
-            "heldout": [_described(source) for source in corpus.heldout],
+            "parts": [_part_described(part) for part in corpus.parts],
             "split": split.fingerprint(),
-            "text_key": corpus.text_key,
             "near_threshold": corpus.near_threshold,
         }
     )
+
+
+def _part_described(part: TextPart) -> dict[str, Json]:
+    rule = part.personal
+    return {
+        "text": [_described(source) for source in part.text],
+        "heldout": [_described(source) for source in part.heldout],
+        "text_key": part.text_key,
+        "personal": None if rule is None else [SCANNER, rule.treatment, *rule.jurisdictions],
+    }
 
 
 def _described(source: SourceFile) -> list[str]:
@@ -175,7 +214,7 @@ def _write_parts(corpus: Corpus, folder: Path, on_progress: OnProgress | None) -
         atomic_file(_part_path(folder, "heldout"), mode=_MODE) as heldout_file,
     ):
         with _compressed(train_file) as train, _compressed(heldout_file) as heldout:
-            for part, line in corpus.documents(tally, on_progress):
+            for part, _, line in corpus.documents(tally, on_progress):
                 (heldout if part == "heldout" else train).write(line)
         summary = tally.summary()
         corpus.check(summary)

@@ -15,6 +15,7 @@ from concord.base.digest import Digest
 from concord.base.errors import DocumentError
 from concord.data.documents import Document
 from concord.data.duplicates import Verdict
+from concord.data.personal import Treated
 from concord.data.scripts import ScriptCounter
 
 Part = Literal["train", "heldout"]
@@ -41,6 +42,8 @@ class TextSummary:
     """Letters kept of each Unicode script, the most frequent first."""
     languages: dict[str, int]
     """Documents kept of each language tag, the most frequent first; the untagged are left out."""
+    personal_data: dict[str, int]
+    """What the scan for personal data found, see `Treated.to_json`; empty if there was none."""
     train_digest: Digest
     """SHA-256 over the training documents in their order."""
     heldout_digest: Digest
@@ -55,7 +58,8 @@ class TextSummary:
         Raises:
             DocumentError: a field is missing, unknown or of another type.
         """
-        types = {"scripts": dict, "languages": dict, "train_digest": str, "heldout_digest": str}
+        types: dict[str, type] = {"train_digest": str, "heldout_digest": str}
+        types |= {"scripts": dict, "languages": dict, "personal_data": dict}
         names = {field.name for field in fields(cls)}
         if (
             not isinstance(value, dict)
@@ -71,6 +75,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._verdicts: Counter[Verdict] = Counter()
+        self.personal = Treated()
         self._empty = 0
         self._documents: Counter[Part] = Counter()
         self._bytes: Counter[Part] = Counter()
@@ -111,6 +116,7 @@ class Tally:
             longest_document_bytes=self._longest,
             scripts=self._scripts.counts(),
             languages=dict(sorted(self._languages.items(), key=lambda pair: (-pair[1], pair[0]))),
+            personal_data=self.personal.to_json(),
             train_digest="sha256:" + self._sha256["train"].hexdigest(),
             heldout_digest="sha256:" + self._sha256["heldout"].hexdigest(),
         )

@@ -17,6 +17,7 @@ SCANNER = "concord-personal-data 1"
 """Changes whenever a detector finds something else than before."""
 _PLACEHOLDERS = {"email": "[EMAIL]", "ip": "[IP]", "iban": "[IBAN]", "card": "[CARD]"}
 _PLACEHOLDERS |= {"phone": "[PHONE]"}
+FOUND = "found:"
 ID_PLACEHOLDER = "[ID]"
 _EVERYWHERE: tuple[tuple[str, Callable[[str], Iterator[general.Span]]], ...] = (
     ("iban", general.ibans),
@@ -113,3 +114,16 @@ class Treated:
     def per_million(self, kind: str) -> int:
         """Places found per million documents, rounded down."""
         return self.found[kind] * 1_000_000 // max(1, self.scanned)
+
+    def to_json(self) -> dict[str, int]:
+        """Counts by name; kinds that were found as `found:email`. Empty if nothing was scanned."""
+        if not self.scanned:
+            return {}
+        found = {f"{FOUND}{kind}": count for kind, count in sorted(self.found.items())}
+        return found | {
+            "scanned_documents": self.scanned,
+            "scanned_bytes": self.scanned_bytes,
+            "documents": self.documents,
+            "masked": self.masked,
+            "left_out": self.left_out,
+        }
