@@ -1,4 +1,4 @@
-"""`concord data`: look at a member's text before a run."""
+"""`concord data check`: look at a member's text before a run."""
 
 from __future__ import annotations
 
@@ -31,11 +31,6 @@ DEFAULT_TOKENS = 150 * 20 * 512
 MOST_NAMED = 6
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `check` a sub-command."""
-
-
 @app.command()
 def check(
     paths: list[Path] = typer.Argument(
@@ -59,8 +54,8 @@ def check(
 ) -> None:
     """Read a text as a run would, change nothing, and say what is in it.
 
-    Personal data is counted by kind: e-mail and network addresses, telephone numbers, bank accounts,
-    payment cards, national ids. None of it is printed.
+    Personal data is counted by kind: e-mail and network addresses, telephone numbers, bank
+    accounts, payment cards, national ids. None of it is printed.
 
     Example: concord data check corpora/swahili --tokens-needed 2000000
 
@@ -69,7 +64,7 @@ def check(
     from concord.data.personal import PersonalDataRule
     from concord.data.prepare import check_text
 
-    with _progress(Console(stderr=True)) as on_progress:
+    with text_progress(Console(stderr=True)) as on_progress:
         summary = check_text(
             paths,
             heldout_paths=heldout or None,
@@ -171,7 +166,8 @@ def _shares(counts: Mapping[str, int]) -> str:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[OnProgress]:
+def text_progress(console: Console) -> Iterator[OnProgress]:
+    """A bar for text that is read, on a terminal."""
     bars = Progress(
         TextColumn("reading"),
         BarColumn(),

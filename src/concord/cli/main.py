@@ -20,12 +20,14 @@ from concord.cli import (
     chat,
     coordinator,
     data,
+    datasets,
     demo,
     halts,
     initialise,
     joining,
     keys,
     log,
+    openings,
     propose,
     proving,
     report,
@@ -50,6 +52,8 @@ app = typer.Typer(
 )
 for group in (demo, initialise, run, report, verify, proving, votes, joining, chat):
     group.register(app)
+for group in (datasets, openings):
+    group.register(data.app)
 app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")
 for name, commands in (

@@ -7,6 +7,7 @@ from concord.charter.dataset.attributes import dataset_attributes, dataset_entit
 from concord.charter.dataset.croissant import parse_record, record_bytes
 from concord.charter.dataset.document import DatasetDocument, Held
 from concord.charter.dataset.facts import Commitment, DatasetCounts, PersonalData
+from concord.charter.dataset.opening import Opening, check_document
 from concord.charter.dataset.terms import DatasetTerms
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "DatasetDocument",
     "DatasetTerms",
     "Held",
+    "Opening",
     "PersonalData",
+    "check_document",
     "dataset_attributes",
     "dataset_entities",
     "dataset_uid",

@@ -14,10 +14,11 @@ from concord.base.errors import CheckpointError, MessageRefused
 from concord.base.files import write_atomic
 from concord.charter.run import RunDocument
 from concord.data.bpe import CountingMember
-from concord.data.prepare import TextSummary, prepare_text, read_prepared
+from concord.data.prepare import TextSummary, prepare_parts, read_prepared
 from concord.data.samples import SampleOrder
 from concord.data.shards import TokenShards, write_shards
 from concord.data.summary import Part
+from concord.federation.datasets import text_parts
 from concord.federation.folders import MemberFolder
 from concord.federation.messages import TextCounts
 from concord.model.folder import read_tokenizer_files
@@ -50,16 +51,18 @@ class MemberText:
     def prepare(self) -> TextCounts:
         """Read, clean and split the text, or take what an earlier start left.
 
+        It is the text of the member's datasets, each treated as its terms say, without those that
+        were revoked; of `member.toml` where nothing is described.
+
         Raises:
             DataError: the text cannot be used.
+            DocumentError: a dataset's file is faulty.
         """
-        summary = prepare_text(
-            self.folder.paths(self.file.text),
+        summary = prepare_parts(
+            text_parts(self.folder),
             self._documents,
             key=self._split_key(),
             heldout_share=self.run.evaluation.heldout_share,
-            heldout_paths=self.folder.paths(self.file.heldout) or None,
-            text_key=self.file.text_key,
         )
         self._source_digest = summary.train_digest
         return text_counts(summary)

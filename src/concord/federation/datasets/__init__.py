@@ -1,0 +1,25 @@
+"""A member's datasets: files, records, and openings of single documents."""
+
+from concord.federation.datasets.files import (
+    Dataset,
+    DatasetFile,
+    dataset,
+    datasets,
+    own_records,
+    parse_dataset_file,
+    text_parts,
+)
+from concord.federation.datasets.making import make_record
+from concord.federation.datasets.opening import open_document
+
+__all__ = [
+    "Dataset",
+    "DatasetFile",
+    "dataset",
+    "datasets",
+    "make_record",
+    "open_document",
+    "own_records",
+    "parse_dataset_file",
+    "text_parts",
+]
