@@ -55,6 +55,7 @@ def contribution(record, **fields):
     return record.model_copy(update={"contributions": {**record.contributions, "fiji": changed}})
 
 
+NORMS = {"total": (1.0,)}
 LIES = {
     "a_base_off_by_one_ulp": (Lie(base=one_ulp_off), LAST, "base is claimed to be sha256:"),
     "another_weight_than_stated": (Lie(weights=halved), LAST, "outer step is claimed to be"),
@@ -89,7 +90,7 @@ LIES = {
     ),
     "a_record_of_another_round": (recording(round=9), LAST, "round is 9 in one place and 4"),
     "a_record_that_follows_another": (recording(previous=NOWHERE), LAST, "previous is sha256:00"),
-    "another_history_of_norms": (recording(norm_history=(1.0,)), LAST, "history of norms is"),
+    "another_history_of_norms": (recording(norm_history=NORMS), LAST, "history of norms is"),
 }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from concord.update.codecs import CODECS
 from concord.update.combine import RoundPaths, apply_step, combine_round
 from concord.update.layout import Layout
 from concord.update.merge import Merge, MergeOptions
+from concord.update.norm_control import NormOptions
 from concord.update.outer import OuterRule
 from concord.update.payload import UpdateFile
 
@@ -223,7 +224,7 @@ def one_round_digest(folder):
         base_file(folder / "base", up),
         accepted,
         folder / "out",
-        options=MergeOptions("rda", "token_counts", "scale_to_median"),
+        options=MergeOptions("rda", "token_counts", NormOptions("scale_to_median")),
         outer=OuterRule("adam"),
         step_layout=without_counts(layout("sparse_down", "log4", matrix=(300, 250))),
     )

@@ -14,7 +14,8 @@ from updatelab import EMBEDDING, LAWS, MATRIX, MOMENT, ROWS, SCALE, accept, arra
 from concord.base.errors import InternalError, UpdateError
 from concord.base.tensors import TensorSpec
 from concord.update.layout import COUNTS_NAME, Entry, Layout, Role
-from concord.update.merge import Merge, MergeOptions, norm_factors
+from concord.update.merge import Merge, MergeOptions
+from concord.update.norm_control import NormOptions, norm_factors
 from concord.update.sums import norm, require_ieee_arithmetic, tree_sum
 
 EXACT = layout("fp32", "fp32")
@@ -86,7 +87,7 @@ def test_rda_is_for_the_body_alone(tmp_path):
 @pytest.mark.parametrize("control", ["none", "clip_to_median", "scale_to_median"])
 def test_the_mean_of_one_member_is_its_update(tmp_path, rows, control):
     accepted = members(tmp_path, EXACT, 1)
-    merge = Merge(accepted, MergeOptions(rows=rows, norm_control=control))
+    merge = Merge(accepted, MergeOptions(rows=rows, norms=NormOptions(control)))
     own = accepted[0].update
     for name in (MATRIX, SCALE, MOMENT):
         np.testing.assert_array_equal(merge.tensor(name), own.decode(name))
@@ -113,7 +114,7 @@ OPTIONS = st.builds(
     MergeOptions,
     rule=st.sampled_from(["mean", "rda"]),
     rows=st.sampled_from(["uniform", "token_counts"]),
-    norm_control=st.sampled_from(["none", "clip_to_median", "scale_to_median"]),
+    norms=st.builds(NormOptions, st.sampled_from(["none", "clip_to_median", "clip_groups"])),
 )
 
 
@@ -198,17 +199,17 @@ def test_rows_cannot_be_weighed_without_counts(tmp_path):
 
 def test_norms_are_brought_to_the_median_or_only_down_to_it():
     norms = [1.0, 2.0, 8.0]
-    assert norm_factors(norms, MergeOptions()) == [1, 1, 1]
-    assert norm_factors(norms, MergeOptions(norm_control="clip_to_median")) == [1, 1, 0.25]
-    assert norm_factors(norms, MergeOptions(norm_control="scale_to_median")) == [2, 1, 0.25]
-    assert norm_factors([0.0, 2.0], MergeOptions(norm_control="scale_to_median")) == [1, 0.5]
+    assert norm_factors(norms, NormOptions()) == [1, 1, 1]
+    assert norm_factors(norms, NormOptions("clip_to_median")) == [1, 1, 0.25]
+    assert norm_factors(norms, NormOptions("scale_to_median")) == [2, 1, 0.25]
+    assert norm_factors([0.0, 2.0], NormOptions("scale_to_median")) == [1, 0.5]
 
 
 @pytest.mark.parametrize("rule", ["mean", "rda"])
 def test_a_member_ten_times_louder_counts_like_the_others_after_scaling(tmp_path, rule):
     quiet = [arrays(EXACT, 0), arrays(EXACT, 1), arrays(EXACT, 2)]
     loud = [quiet[0], quiet[1], {n: a * 10 for n, a in quiet[2].items()}]
-    options = MergeOptions(rule=rule, norm_control="scale_to_median")
+    options = MergeOptions(rule=rule, norms=NormOptions("scale_to_median"))
     results = []
     for number, tensors in enumerate((quiet, loud)):
         folder = tmp_path / str(number)
@@ -223,7 +224,7 @@ def test_a_member_ten_times_louder_counts_like_the_others_after_scaling(tmp_path
 def test_state_is_averaged_as_it_is(tmp_path):
     accepted = members(tmp_path, EXACT)
     plain = Merge(accepted, MergeOptions()).tensor(MOMENT)
-    scaled = Merge(accepted, MergeOptions(norm_control="scale_to_median")).tensor(MOMENT)
+    scaled = Merge(accepted, MergeOptions(norms=NormOptions("scale_to_median"))).tensor(MOMENT)
     np.testing.assert_array_equal(plain, scaled)
 
 

@@ -159,13 +159,24 @@ def test_a_round_without_updates_leaves_the_history():
 
 
 def test_a_history_survives_saving():
-    assert NormHistory.from_json(HISTORY.to_json()) == HISTORY
+    assert NormHistory.from_record(HISTORY.to_record()) == HISTORY
 
 
-@pytest.mark.parametrize("value", [None, "1", [float("nan")], [-1.0], ["1"], [True], [1.0] * 6])
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "1",
+        [1.0],
+        {1: [1.0]},
+        {"total": 1.0},
+        *({"total": one} for one in ([float("nan")], [-1.0], ["1"], [True], [1.0] * 6)),
+        {"body": [-1.0]},
+    ],
+)
 def test_a_history_of_another_form_is_refused(value):
     with pytest.raises(DocumentError):
-        NormHistory.from_json(value)
+        NormHistory.from_record(value)
 
 
 @LAWS

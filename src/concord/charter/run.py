@@ -58,6 +58,19 @@ ExactFraction = Annotated[Fraction, BeforeValidator(_fraction), PlainSerializer(
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 CodecName = Literal["fp32", "bf16", "int8", "int4", "sparse"]
+PLAIN_RULES = ("mean", "rda")
+MergeRule = Literal[
+    "mean",
+    "rda",
+    "centred_clipping",
+    "geometric_median",
+    "trimmed_mean",
+    "coordinate_median",
+    "krum",
+    "multi_krum",
+    "nnm_trimmed_mean",
+]
+"""All but the first two are robust rules: one update is one vote."""
 
 
 class Document(BaseModel):
@@ -202,10 +215,14 @@ class UpdateSpec(Document):
 
     codec: CodecName = "int4"
     down_codec: CodecName = "int4"
-    merge: Literal["mean", "rda"] = "mean"
+    merge: MergeRule = "mean"
+    hostile: Annotated[int, Field(ge=1, lt=2**16)] = 1
+    """How many hostile updates a robust rule is to stand in a round."""
     rows: Literal["uniform", "token_counts"] = "uniform"
     """`token_counts` averages each embedding row by how often each member met its token."""
-    norm_control: Literal["none", "clip_to_median", "scale_to_median"] = "none"
+    norm_control: Literal["none", "clip_to_median", "scale_to_median", "clip_groups"] = "none"
+    clip_ratio: Annotated[float, Field(ge=1)] = 1.5
+    """`clip_groups`: largest norm of a group of tensors, as a ratio to its running median."""
     min_norm_ratio: Annotated[float, Field(ge=0)] = 0.25
     max_norm_ratio: Annotated[float, Field(gt=0)] = 4.0
     """Bounds of an update's norm, as a ratio to the running median of accepted norms."""
@@ -270,7 +287,24 @@ class RunDocument(Document):
             raise ValueError(
                 "update.codec 'sparse' feeds errors back: update.outer.momentum must be 0"
             )
+        if self.update.merge not in PLAIN_RULES:
+            self._check_robust()
         return self
+
+    def _check_robust(self) -> None:
+        """A robust rule counts heads: weights and shared owners would mean nothing under it."""
+        rule = self.update.merge
+        if len({member.weight for member in self.roster}) > 1:
+            raise ValueError(f"update.merge {rule!r} gives one vote each: weights must be equal")
+        if len({member.owner or member.id for member in self.roster}) < len(self.roster):
+            raise ValueError(f"update.merge {rule!r} gives one vote each: owners must be distinct")
+        if self.update.rows != "uniform":
+            raise ValueError(f"update.merge {rule!r} needs update.rows 'uniform'")
+        if len(self.roster) <= 2 * self.update.hostile:
+            raise ValueError(
+                f"update.hostile: {rule!r} stands {self.update.hostile} hostile members only among"
+                f" {2 * self.update.hostile + 1} or more"
+            )
 
     @property
     def digest(self) -> Digest:

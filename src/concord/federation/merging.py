@@ -111,7 +111,7 @@ class RunState:
             base=self.folder.objects.path(self._record.base),
             base_digest=self._record.base,
             outer_state=None if kept is None else self.folder.objects.path(kept),
-            norm_history=NormHistory.from_json(list(self._record.norm_history)),
+            norm_history=NormHistory.from_record(self._record.norm_history),
         )
 
     def open_round(self, *, started_s: float) -> OpenMerge:
@@ -212,7 +212,7 @@ class OpenMerge:
             },
             left_out=dict(left_out),
             closed_because=closed_because,
-            norm_history=tuple(history.to_json()),
+            norm_history=history.to_record(),
             bytes_up=dict(bytes_up),
             bytes_down=dict(bytes_down),
             seconds=now_s - self.started_s,

@@ -26,8 +26,10 @@ from concord.update.feedback import DEFAULT_BETA
 from concord.update.gauge import Gauge, UpdateNorms
 from concord.update.layout import Entry, Layout, Role
 from concord.update.merge import Accepted, MergeOptions
+from concord.update.norm_control import NormFactors, NormOptions
 from concord.update.outer import OuterRule
 from concord.update.payload import UpdateFile, UpdateIdentity
+from concord.update.robust import kept_updates, least_updates
 from concord.update.screening import Expectation, NormBounds, NormHistory, screen
 from concord.update.weights import merge_weights
 
@@ -152,9 +154,21 @@ def screen_update(
 def round_weights(run: RunDocument, members: Collection[str]) -> dict[str, Fraction]:
     """Exact weight of each accepted member; they add up to 1.
 
+    A robust rule gives each update one vote; there the weights say who took part, and the cap
+    bounds the largest share that the rule can give.
+
     Raises:
-        DocumentError: nobody was accepted, or too few owners are left for the cap to hold.
+        DocumentError: nobody was accepted, too few owners are left for the cap to hold, or too few
+            updates for a robust rule.
     """
+    rule, hostile = run.update.merge, run.update.hostile
+    needed = least_updates(rule, hostile)
+    if len(members) < needed:
+        raise DocumentError(f"{rule} needs {needed} updates to stand {hostile} hostile")
+    if rule != "mean" and kept_updates(rule, len(members), hostile) * run.update.owner_cap < 1:
+        raise DocumentError(
+            f"{rule} can give one owner more than the cap of {run.update.owner_cap}"
+        )
     return merge_weights(
         {member.id: member.weight for member in run.roster if member.id in members},
         owners={member.id: member.owner for member in run.roster},
@@ -177,6 +191,8 @@ def merge_round(
     weights: Mapping[str, Fraction],
     paths: RoundPaths,
     gauge: Gauge | None = None,
+    *,
+    unscaled: bool = False,
 ) -> CombinedRound:
     """Merge screened updates, take the outer step, and write step, base and outer state.
 
@@ -186,6 +202,8 @@ def merge_round(
         weights: As `round_weights` gave them for these members.
         paths: Where to write.
         gauge: Sees the updates, sorted by member, as they are decoded.
+        unscaled: Leave norm control out, for a caller that finds out afterwards whether there was
+            anything to scale.
 
     Raises:
         UpdateError: the step is not finite.
@@ -193,6 +211,7 @@ def merge_round(
         StorageError: a file cannot be written.
     """
     run = inputs.run
+    norms = NormOptions() if unscaled else norm_options(inputs)
     outer_state = None if inputs.outer_state is None else TensorFile(inputs.outer_state)
     return combine_round(
         base=inputs.base_file,
@@ -201,7 +220,7 @@ def merge_round(
             Accepted(member, one.update, weights[member], one.norms)
             for member, one in updates.items()
         ],
-        options=MergeOptions(run.update.merge, run.update.rows, run.update.norm_control),
+        options=MergeOptions(run.update.merge, run.update.rows, norms, run.update.hostile),
         outer=OuterRule(run.update.outer.optimizer, run.update.outer.momentum),
         rate=lambda entry: _rate(run, inputs.round, entry),
         step_layout=inputs.step_layout,
@@ -213,8 +232,30 @@ def merge_round(
 
 def next_history(inputs: RoundInputs, updates: Iterable[ScreenedUpdate]) -> NormHistory:
     """What the next round's norms are compared with, given the updates of this one."""
-    totals = [one.norms.total for one in updates]
-    return inputs.norm_history.extended(totals, norm_scale=inputs.norm_scale)
+    norms = [one.norms for one in updates]
+    groups = norms[0].groups if norms else ()
+    return inputs.norm_history.extended(
+        [one.total for one in norms],
+        norm_scale=inputs.norm_scale,
+        groups={group: [one.groups[group] for one in norms] for group in groups},
+    )
+
+
+def norm_options(inputs: RoundInputs) -> NormOptions:
+    """Norm control of this round: the running medians of the groups, at this round's rates."""
+    update, history = inputs.run.update, inputs.norm_history
+    known = {group: history.group_median(group) for group in history.groups}
+    return NormOptions(
+        update.norm_control,
+        update.clip_ratio,
+        {g: median * inputs.norm_scale for g, median in known.items() if median is not None},
+    )
+
+
+def scales_nothing(inputs: RoundInputs, updates: Mapping[str, ScreenedUpdate]) -> bool:
+    """Whether norm control leaves all updates of a round as they are."""
+    norms = [one.norms for _, one in sorted(updates.items())]
+    return NormFactors(norms, norm_options(inputs)).change_nothing
 
 
 def norm_scale(run: RunDocument, round_: int) -> float:

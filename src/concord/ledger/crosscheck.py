@@ -158,7 +158,7 @@ def _check_left_out(one: CommittedRound) -> None:
 def _check_norms(one: CommittedRound, record: RoundRecord, replayed: ReplayedRound) -> None:
     for member, merged in sorted(one.body.merged.items()):
         _same("norm of the update", merged.norm, replayed.norms[member], f"{one.place}: {member}")
-    found = tuple(replayed.norm_history.to_json())
+    found = replayed.norm_history.to_record()
     _same("history of norms", record.norm_history, found, one.place)
 
 

@@ -14,7 +14,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from concord.charter.run import RunDocument
-from concord.ledger.arithmetic import RoundInputs, ScreenedUpdate, merge_round
+from concord.ledger.arithmetic import (
+    RoundInputs,
+    ScreenedUpdate,
+    merge_round,
+    scales_nothing,
+)
 from concord.update.combine import CombinedRound, RoundPaths
 from concord.update.gauge import Gauge, UpdateNorms
 from concord.update.payload import UpdateFile
@@ -24,9 +29,12 @@ _UNMEASURED = UpdateNorms(total=math.nan, tensors={})
 
 
 def merges_unmeasured(run: RunDocument) -> bool:
-    """Whether the run's merge asks for no norms and no token counts, so that they can come last."""
-    rules = (run.update.merge, run.update.rows, run.update.norm_control)
-    return rules == ("mean", "uniform", "none")
+    """Whether the run's merge can do without norms and token counts, so that they can come last.
+
+    Clipping can, in a round in which it changes nothing: that is known afterwards.
+    """
+    plain = (run.update.merge, run.update.rows) == ("mean", "uniform")
+    return plain and run.update.norm_control in ("none", "clip_groups")
 
 
 def merge_gauged(
@@ -34,8 +42,8 @@ def merge_gauged(
     files: Mapping[str, Path],
     weights: Mapping[str, Fraction],
     paths: RoundPaths,
-) -> tuple[CombinedRound, dict[str, ScreenedUpdate]]:
-    """Merge updates and screen them on the way.
+) -> tuple[CombinedRound, dict[str, ScreenedUpdate]] | None:
+    """Merge updates and screen them on the way; None if one of them has to be scaled down first.
 
     Args:
         inputs: The round, of a run that `merges_unmeasured`.
@@ -54,7 +62,7 @@ def merge_gauged(
         opened[member] = update
     unmeasured = {member: ScreenedUpdate(one, _UNMEASURED) for member, one in opened.items()}
     gauge = Gauge(inputs.update_layout, members=len(opened))
-    made = merge_round(inputs, unmeasured, weights, paths, gauge)
+    made = merge_round(inputs, unmeasured, weights, paths, gauge, unscaled=True)
     updates = {
         member: ScreenedUpdate(one, gauge.norms(number))
         for number, (member, one) in enumerate(opened.items())
@@ -66,4 +74,4 @@ def merge_gauged(
             bounds=inputs.norm_bounds,
             norm_scale=inputs.norm_scale,
         )
-    return made, updates
+    return (made, updates) if scales_nothing(inputs, updates) else None

@@ -49,7 +49,10 @@ class RoundRecord(Document):
     contributions: dict[Name, Contribution] = Field(default_factory=dict)
     left_out: dict[Name, Name] = Field(default_factory=dict)
     closed_because: Name = ""
-    norm_history: Annotated[tuple[float, ...], Field(max_length=64)] = ()
+    norm_history: dict[Name, Annotated[tuple[Sum, ...], Field(max_length=64)]] = Field(
+        default_factory=dict
+    )
+    """Median norms of the last rounds, of all weights and of each group of tensors."""
     bytes_up: dict[Name, Count] = Field(default_factory=dict)
     bytes_down: dict[Name, Count] = Field(default_factory=dict)
     seconds: Sum = 0.0

@@ -469,7 +469,7 @@ class RunHistory:
                 },
                 left_out=dict(left_out or {}),
                 closed_because="everyone answered",
-                norm_history=tuple(self.norms.to_json()),
+                norm_history=self.norms.to_record(),
                 bytes_up={m: body.bytes for m, body in said.items()},
                 seconds=2.5,
             )

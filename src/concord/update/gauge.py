@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -21,6 +22,10 @@ class UpdateNorms:
     """Over all weights; state and counts are left out."""
     tensors: Mapping[str, float]
     """Of each weight."""
+    state: Mapping[str, float] = field(default_factory=dict)
+    """Of each tensor of inner state."""
+    groups: Mapping[str, float] = field(default_factory=dict)
+    """Over all body matrices, all embeddings, all vectors; those that the layout has."""
 
 
 class Gauge:
@@ -44,10 +49,10 @@ class Gauge:
             UpdateRefused: MALFORMED: it is negative where that is impossible.
         """
         self._seen[entry.name] += values_MN.size
-        if entry.is_weight:
+        if entry.role is not Role.COUNTS:
             keys = [(first + number, entry.name) for number in range(len(values_MN))]
             self._squares.add(keys, values_MN)
-        elif entry.is_never_negative and (values_MN < 0).any():
+        if entry.is_never_negative and (values_MN < 0).any():
             what = "token count" if entry.role is Role.COUNTS else "second moment"
             raise UpdateRefused(
                 RefusalReason.MALFORMED, f"holds a negative {what}", where=entry.name
@@ -61,7 +66,31 @@ class Gauge:
         """
         if any(self._seen[e.name] != self._members * e.spec.size for e in self._layout):
             raise InternalError("an update was not measured as a whole")
-        names = [entry.name for entry in self._layout if entry.is_weight]
-        tensors = {name: self._squares.norm((number, name)) for name in names}
-        squares = np.array([n * n for n in tensors.values()], np.float64)
-        return UpdateNorms(total=float(np.sqrt(tree_sum(squares))), tensors=tensors)
+        found = {
+            entry.name: self._squares.norm((number, entry.name))
+            for entry in self._layout
+            if entry.role is not Role.COUNTS
+        }
+        weights = {e.name: found[e.name] for e in self._layout if e.is_weight}
+        return UpdateNorms(
+            total=_joint(weights.values()),
+            tensors=weights,
+            state={e.name: found[e.name] for e in self._layout if e.role is Role.STATE},
+            groups={
+                str(role): _joint(found[name] for name in names)
+                for role, names in self._groups.items()
+            },
+        )
+
+    @cached_property
+    def _groups(self) -> dict[Role, list[str]]:
+        groups: dict[Role, list[str]] = {}
+        for entry in self._layout:
+            if entry.is_weight:
+                groups.setdefault(entry.role, []).append(entry.name)
+        return groups
+
+
+def _joint(norms: Iterable[float]) -> float:
+    """Norm of several tensors together, given those of each."""
+    return float(np.sqrt(tree_sum(np.array([n * n for n in norms], np.float64))))

@@ -6,8 +6,8 @@ Pure: what is expected and what was accepted before come in, norms go out.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -26,41 +26,73 @@ NEEDED_ROUNDS = 3
 """Rounds of warm-up before the bound holds (assumption)."""
 
 
+TOTAL = "total"
+"""Over all weights; beside it a history names groups of tensors."""
+
+
 @dataclass(frozen=True)
 class NormHistory:
     """Median norm of the accepted updates of the last rounds, per unit of `norm_scale`."""
 
     medians: tuple[float, ...] = ()
+    groups: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """The same of each group of tensors, with the lower of the middle two as the median."""
 
-    def extended(self, norms: Sequence[float], *, norm_scale: float) -> Self:
+    def extended(
+        self,
+        norms: Sequence[float],
+        *,
+        norm_scale: float,
+        groups: Mapping[str, Sequence[float]] | None = None,
+    ) -> Self:
         """The history after a committed round with these accepted norms."""
         if not norms:
             return self
-        median = statistics.median(norms) / norm_scale
-        return type(self)((*self.medians, median)[-REMEMBERED_ROUNDS:])
+        kept = dict(self.groups)
+        for group, found in sorted((groups or {}).items()):
+            kept[group] = _longer(kept.get(group, ()), statistics.median_low(found) / norm_scale)
+        return type(self)(_longer(self.medians, statistics.median(norms) / norm_scale), kept)
 
     @property
     def median(self) -> float | None:
         """What norms are compared with; None before enough rounds."""
-        if len(self.medians) < NEEDED_ROUNDS:
-            return None
-        return statistics.median(self.medians)
+        return _running(self.medians)
 
-    def to_json(self) -> list[float]:
-        return list(self.medians)
+    def group_median(self, group: str) -> float | None:
+        """The same of a group of tensors."""
+        return _running(self.groups.get(group, ()))
+
+    def to_record(self) -> dict[str, tuple[float, ...]]:
+        """As a round record keeps it; empty before the first round."""
+        return {TOTAL: self.medians, **self.groups} if self.medians else {}
 
     @classmethod
-    def from_json(cls, value: object) -> Self:
-        """Read what `to_json` wrote.
+    def from_record(cls, value: object) -> Self:
+        """Read what `to_record` wrote.
 
         Raises:
-            DocumentError: it is not a short list of finite numbers.
+            DocumentError: it is not made of short lists of finite numbers.
         """
-        if not isinstance(value, list | tuple) or len(value) > REMEMBERED_ROUNDS:
-            raise DocumentError(f"is not a list of at most {REMEMBERED_ROUNDS} norms")
-        if not all(type(n) in (int, float) and 0 <= n < float("inf") for n in value):
-            raise DocumentError("holds something that is not a norm")
-        return cls(tuple(float(n) for n in value))
+        if not isinstance(value, Mapping) or not all(type(key) is str for key in value):
+            raise DocumentError("is not a history of norms")
+        read = {group: _norms(found) for group, found in value.items()}
+        return cls(read.pop(TOTAL, ()), read)
+
+
+def _longer(medians: tuple[float, ...], latest: float) -> tuple[float, ...]:
+    return (*medians, latest)[-REMEMBERED_ROUNDS:]
+
+
+def _running(medians: tuple[float, ...]) -> float | None:
+    return statistics.median(medians) if len(medians) >= NEEDED_ROUNDS else None
+
+
+def _norms(value: object) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or len(value) > REMEMBERED_ROUNDS:
+        raise DocumentError(f"is not a list of at most {REMEMBERED_ROUNDS} norms")
+    if not all(type(n) in (int, float) and 0 <= n < float("inf") for n in value):
+        raise DocumentError("holds something that is not a norm")
+    return tuple(float(n) for n in value)
 
 
 @dataclass(frozen=True)
