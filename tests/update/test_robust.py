@@ -1,9 +1,13 @@
 """Robust rules against plain second implementations, and their laws."""
 
+import importlib
+import importlib.util
 import math
 import random
 import statistics
+import sys
 import tracemalloc
+import types
 
 import numpy as np
 import pytest
@@ -56,7 +60,7 @@ def near_means(x, f):
 
 
 def weiszfeld(x, _):
-    z = x.mean(0)
+    z = np.zeros(x.shape[1])
     for _step in range(robust.WEISZFELD_STEPS):
         pulls = 1 / np.linalg.norm(x - z, axis=1)
         z = (pulls[:, None] * x).sum(0) / pulls.sum()
@@ -94,10 +98,16 @@ def test_each_rule_is_the_one_of_its_paper(tmp_path_factory, rule, seed, hostile
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_each_rule_is_the_one_of_byzfl(tmp_path):
-    """Where that package is installed, without what it draws in for its own experiments."""
-    byzfl = pytest.importorskip("byzfl.aggregators.aggregators")
-    before = pytest.importorskip("byzfl.aggregators.preaggregators")
+def test_each_rule_is_the_one_of_byzfl(tmp_path, monkeypatch):
+    """Where it is installed (`pip install --no-deps byzfl==0.0.11`); its experiments stay out."""
+    spec = importlib.util.find_spec("byzfl")
+    if spec is None:
+        pytest.skip("byzfl is not installed")
+    bare = types.ModuleType("byzfl")
+    bare.__path__ = list(spec.submodule_search_locations)
+    monkeypatch.setitem(sys.modules, "byzfl", bare)
+    byzfl = importlib.import_module("byzfl.aggregators.aggregators")
+    before = importlib.import_module("byzfl.aggregators.preaggregators")
     values, f = drawn(3), 2
     exact = values.astype(np.float64)
     gram = inner_products(iter([values]), len(values)).tolist()
@@ -146,22 +156,13 @@ def test_zero_updates_come_out_as_zero(tmp_path, rule):
     assert not merged(tmp_path, np.zeros((5, 300), np.float32), rule).any()
 
 
-@pytest.mark.parametrize("rule", sorted(ROBUST - {"geometric_median"}))
+@pytest.mark.parametrize("rule", RULES)
 def test_one_update_a_million_times_too_long_moves_it_little(tmp_path, rule):
-    """The geometric median stands it too, in the limit: eight steps bring it near."""
     values = drawn(2)
     honest = values[1:].mean(0)
     values[0] *= 1e6
     found = merged(tmp_path, values, rule)
     assert np.linalg.norm(found - honest) < 3 * np.linalg.norm(honest)
-
-
-def test_one_update_a_hundred_times_too_long_moves_the_geometric_median_little(tmp_path):
-    values = drawn(2)
-    honest = values[1:].mean(0)
-    values[0] *= 100
-    found = merged(tmp_path, values, "geometric_median")
-    assert np.linalg.norm(found - honest) < np.linalg.norm(honest)
 
 
 @pytest.mark.parametrize("rule", RULES)

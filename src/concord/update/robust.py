@@ -8,7 +8,7 @@ With updates x_1 … x_n, f of them thought hostile, |.| the norm over all weigh
     multi_krum          mean of the n - f updates with the least such sums
     nnm_trimmed_mean    each x_i replaced by the mean of its n - f nearest (itself included),
                         then trimmed_mean
-    geometric_median    argmin_z sum |x_i - z|, by Weiszfeld's iteration from the mean
+    geometric_median    argmin_z sum |x_i - z|, by Weiszfeld's iteration from z = 0
     centred_clipping    z <- z + mean (x_i - z) min(1, tau / |x_i - z|), from z = 0, tau the lower
                         median of |x_i - z|
 
@@ -73,11 +73,11 @@ def geometric_median(
     count = len(gram)
     if smallest is None:
         smallest = SMALLEST_SHARE * math.sqrt(max(gram[i][i] for i in range(count)))
-    shares = [1.0 / count] * count
+    shares = [0.0] * count
     for _step in range(steps):
         distances = [max(smallest, d) for d in _distances_to(gram, shares)]
-        if not all(distances):
-            return shares  # all updates are zero
+        if not all(distances):  # all updates are zero
+            return [1.0 / count] * count
         pulls = [1.0 / d for d in distances]
         total = math.fsum(pulls)
         shares = [pull / total for pull in pulls]
