@@ -173,6 +173,11 @@ class OpenMerge:
         screened = screen_update(inputs, member, path, accepted=self._taken.keys())
         self._taken[member] = _Taken(header, path, screened)
 
+    @property
+    def accepted(self) -> frozenset[str]:
+        """Members whose update was taken."""
+        return frozenset(self._taken)
+
     def discard(self) -> None:
         """Drop what was taken: the round is called again."""
         for taken in self._taken.values():

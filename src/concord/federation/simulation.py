@@ -9,10 +9,12 @@ would end with. What is left out is what an engine brings: processes, lateness, 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from concord.base.digest import Digest
+from concord.base.errors import UpdateRefused
 from concord.base.files import private_folder
 from concord.base.tensors import FloatArray, TensorFile, write_tensors
 from concord.charter.run import RunDocument
@@ -21,12 +23,26 @@ from concord.federation.frames import Frame
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.member.training import MemberTraining
-from concord.federation.merging import RunState
+from concord.federation.merging import OpenMerge, RunState
 from concord.federation.messages import Committed
 from concord.federation.records import RunFolder
-from concord.federation.work import Train
+from concord.federation.work import Train, UpdateHeader
 from concord.ledger.round_record import RoundRecord
 from concord.train.evaluate import HeldoutSums, heldout_sums
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An update on its way to the merge."""
+
+    member: str
+    """Whose connection it comes over."""
+    header: UpdateHeader
+    path: Path
+
+
+Adversary = Callable[[RunState, Sequence[Sent]], Sequence[Sent]]
+"""Sees all that members made in a round, and says what is sent instead."""
 
 
 class SimulatedMember(MemberTraining):
@@ -85,12 +101,16 @@ class Simulation:
             self._hand_over(member.state, digest)
 
     def train(
-        self, *, on_trained: Callable[[str, SimulatedMember], None] = lambda *_: None
+        self,
+        *,
+        on_trained: Callable[[str, SimulatedMember], None] = lambda *_: None,
+        adversary: Adversary | None = None,
     ) -> RoundRecord:
         """Run the next round: everybody trains, everybody is heard, everybody applies the step.
 
         Args:
             on_trained: Told each member after its inner steps, before anything is merged.
+            adversary: Changes what is sent; what is then refused is left out of the round.
 
         Raises:
             TrainingDiverged, UpdateRefused: a member's update is useless; nothing is committed.
@@ -103,17 +123,32 @@ class Simulation:
             base=before,
             inner_steps=inner_steps(self.run.rounds, self.state.committed),
         )
+        sent = []
         for name, member in self.members.items():
             made = member.train(plan, interrupted=lambda: False, on_progress=lambda *_: None)
             on_trained(name, member)
             if made is not None:
-                header, path = made
-                merge.accept(name, header, Frame(b"", path))
+                sent.append(Sent(name, *made))
+        left_out = self._hear(merge, sent, adversary)
         record = merge.commit(
-            left_out={}, closed_because="simulated", now_s=0.0, bytes_up={}, bytes_down={}
+            left_out=left_out, closed_because="simulated", now_s=0.0, bytes_up={}, bytes_down={}
         )
         self._apply(record, before)
         return record
+
+    def _hear(
+        self, merge: OpenMerge, sent: Sequence[Sent], adversary: Adversary | None
+    ) -> dict[str, str]:
+        """Screen what was sent; returns who is left out and why."""
+        refused: dict[str, str] = {}
+        for one in sent if adversary is None else adversary(self.state, sent):
+            try:
+                merge.accept(one.member, one.header, Frame(b"", one.path))
+            except UpdateRefused as error:
+                if adversary is None:
+                    raise
+                refused[one.member] = f"refused: {error.reason}"
+        return {member: why for member, why in refused.items() if member not in merge.accepted}
 
     def evaluate(self) -> dict[str, HeldoutSums]:
         """Each member's sums over its held-out text, for the current base."""
