@@ -17,7 +17,15 @@ from concord.base.errors import CharterError
 from concord.charter.fields import Duration, Flops, Text, Threshold
 from concord.charter.paths import covers, flat, is_file_path
 from concord.charter.rules import Rule
-from concord.charter.run import Document, ExactFraction, Identifier, Positive, describe
+from concord.charter.run import (
+    PLAIN_RULES,
+    Document,
+    ExactFraction,
+    Identifier,
+    MergeRule,
+    Positive,
+    describe,
+)
 
 Mode = Literal["open", "sealed"]
 Statement = Literal[
@@ -78,6 +86,9 @@ class Influence(Document):
 
     owner_cap: ExactFraction
     """Largest share of the merge that one legal owner may have, in every round."""
+    merge_rules: Annotated[tuple[MergeRule, ...], Field(min_length=1)] = PLAIN_RULES
+    """Merge rules that a run may use. Robust ones cost honest members with a language of their own
+    more than most attacks do: see `docs/hostile.md` before naming one."""
 
     @model_validator(mode="after")
     def _checked(self) -> Self:

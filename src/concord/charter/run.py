@@ -58,7 +58,6 @@ ExactFraction = Annotated[Fraction, BeforeValidator(_fraction), PlainSerializer(
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 CodecName = Literal["fp32", "bf16", "int8", "int4", "sparse"]
-PLAIN_RULES = ("mean", "rda")
 MergeRule = Literal[
     "mean",
     "rda",
@@ -70,7 +69,8 @@ MergeRule = Literal[
     "multi_krum",
     "nnm_trimmed_mean",
 ]
-"""All but the first two are robust rules: one update is one vote."""
+PLAIN_RULES: tuple[MergeRule, ...] = ("mean", "rda")
+"""All others are robust rules: one update is one vote."""
 
 
 class Document(BaseModel):

@@ -81,6 +81,7 @@ def initialise(
         charter = found_here(federation, folder.resolve().name, made, founders)
         choices = RunChoices(
             owner_cap=str(charter.influence.owner_cap),
+            clip=True,
             name=name,
             members=sorted(made),
             languages=made,

@@ -40,6 +40,8 @@ class RunChoices:
     sample_bytes: int = 4_000_000
     owner_cap: str = "1"
     """Largest share of the merge weight of one legal owner; the charter's."""
+    clip: bool = False
+    """Whether louder updates are clipped to the running median."""
     rates: Rates | None = None
     continue_from: str | None = None
 
@@ -94,9 +96,19 @@ def run_toml(choices: RunChoices) -> str:
         "[update]",
         "# largest share of the merge that one legal owner may have; the charter allows no more",
         f"owner_cap = {toml_string(choices.owner_cap)}",
+        *_clip(choices),
         "",
     ]
     return "\n".join([*lines, *_other_rates(choices.rates)])
+
+
+def _clip(choices: RunChoices) -> list[str]:
+    if not choices.clip:
+        return []
+    return [
+        "# updates louder than 1.5 times the usual are turned down (docs/hostile.md)",
+        'norm_control = "clip_groups"',
+    ]
 
 
 def _inner_rates(rates: Rates | None) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 from concord.base.clock import Clock, SystemClock
 from concord.charter.paths import DOCUMENT, RULES, SCHEMA
+from concord.charter.run import MergeRule
 from concord.charter.template import default_charter
 from concord.federation.folders import FederationFolder
 from concord.federation.founding import Founder, found_federation
@@ -36,6 +38,7 @@ probation_weight = "1/2"
 
 [influence]
 owner_cap = "{owner_cap}"
+merge_rules = {merge_rules}
 
 [rounds]
 quorum = "{quorum}"
@@ -94,6 +97,7 @@ paths = ["rights"]
 DEFAULTS: Mapping[str, object] = MappingProxyType(
     {
         "owner_cap": "1",
+        "merge_rules": list(get_args(MergeRule)),
         "quorum": "1/4",
         "min_members": 1,
         "witness_over": "1/2",

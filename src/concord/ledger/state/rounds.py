@@ -295,6 +295,12 @@ def check_run(run: RunDocument, state: State, charter: Charter) -> None:
             f"is {run.rounds.quorum}; the charter asks for {charter.rounds.quorum}",
             where="rounds.quorum",
         )
+    if run.update.merge not in charter.influence.merge_rules:
+        raise StatementRefused(
+            f"is {run.update.merge!r}; the charter allows {', '.join(charter.influence.merge_rules)}",
+            where="update.merge",
+            remedy="amend influence.merge_rules, knowing what a robust rule does to minorities",
+        )
     _check_probation(run, state, charter)
     try:
         round_weights(run, run.member_ids)
