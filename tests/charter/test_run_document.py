@@ -122,3 +122,20 @@ def test_rounds_follow_each_other_without_gap(count, steps, first):
         begin += inner_steps(rounds, round_)
     assert total_steps(rounds) == begin
     assert inner_steps(rounds, count - 1) == steps or count == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"roster": [{"id": "a"}, {"id": "b"}]}, "among 3 or more"),
+        ({"roster": [{"id": "a", "weight": 2}, {"id": "b"}, {"id": "c"}]}, "must be equal"),
+        ({"roster": [{"id": n, "owner": "x"} for n in "abc"]}, "must be distinct"),
+        ({"update": {"merge": "krum", "rows": "token_counts"}}, "uniform"),
+        ({"update": {"merge": "krum", "hostile": 2}}, "among 5 or more"),
+    ],
+)
+def test_a_robust_rule_counts_heads_alone(changes, match):
+    value = {"name": "r", "roster": [{"id": n} for n in "abc"], "update": {"merge": "krum"}}
+    parse_run(value)
+    with pytest.raises(DocumentError, match=match):
+        parse_run({**value, **changes})

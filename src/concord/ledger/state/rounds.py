@@ -295,9 +295,10 @@ def check_run(run: RunDocument, state: State, charter: Charter) -> None:
             f"is {run.rounds.quorum}; the charter asks for {charter.rounds.quorum}",
             where="rounds.quorum",
         )
-    if run.update.merge not in charter.influence.merge_rules:
+    allowed = charter.influence.merge_rules
+    if run.update.merge not in allowed:
         raise StatementRefused(
-            f"is {run.update.merge!r}; the charter allows {', '.join(charter.influence.merge_rules)}",
+            f"is {run.update.merge!r}; the charter allows {', '.join(allowed)}",
             where="update.merge",
             remedy="amend influence.merge_rules, knowing what a robust rule does to minorities",
         )
