@@ -95,8 +95,9 @@ def masking_rows() -> list[list[str]]:
                 ours.append(total / seconds(partial(apply_masks, vector, keys, [])))
                 raw.append(total / seconds(partial(raw_pass, total)))
                 ratios.append(ours[-1] / raw[-1])
+            name = f"{bits} bit, {count} mask{'s' * (count > 1)}"
             rows.append([
-                f"{bits} bit, {count} masks", f"{statistics.median(ours) / 1e9:.2f}",
+                name, f"{statistics.median(ours) / 1e9:.2f}",
                 f"{statistics.median(raw) / 1e9:.2f}", f"{statistics.median(ratios):.0%}",
             ])  # fmt: skip
     return rows

@@ -7,7 +7,7 @@ cache, all keys inside, the stream made over one buffer of zeros.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -52,6 +52,51 @@ class Keystream:
         self._inner.update_into(zeros, out)
 
 
+class MaskStreams:
+    """The masks of some keys, added to a vector chunk by chunk.
+
+    Args:
+        add, subtract: Keys of 32 bytes.
+
+    Raises:
+        SealRefused: a key of another length.
+    """
+
+    def __init__(self, add: Sequence[bytes], subtract: Sequence[bytes]) -> None:
+        self._added = [Keystream(key) for key in add]
+        self._subtracted = [Keystream(key) for key in subtract]
+        self._zeros = memoryview(bytes(CHUNK_BYTES))
+        self._scratch = memoryview(bytearray(CHUNK_BYTES))
+        self._left = MAX_BLOCKS * BLOCK_BYTES
+
+    def apply(self, chunk: RingArray) -> None:
+        """Mask the next elements, in place.
+
+        Args:
+            chunk: Flat, at most `CHUNK_BYTES`; all but the last must fill whole blocks.
+
+        Raises:
+            SealRefused: the vector is longer than one key may mask.
+        """
+        self._left -= chunk.nbytes
+        if self._left < 0:
+            raise SealRefused("is longer than one key may mask", where="vector")
+        part, zeros = self._scratch[: chunk.nbytes], self._zeros[: chunk.nbytes]
+        mask = cast(RingArray, np.frombuffer(part, chunk.dtype))
+        for stream in self._added:
+            stream.fill(part, zeros)
+            np.add(chunk, mask, out=chunk)
+        for stream in self._subtracted:
+            stream.fill(part, zeros)
+            np.subtract(chunk, mask, out=chunk)
+
+
+def chunks_of(count: int, itemsize: int) -> Iterator[slice]:
+    """Where the chunks of a vector of `count` elements are."""
+    step = CHUNK_BYTES // itemsize
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+
 def apply_masks(vector: RingArray, add: Sequence[bytes], subtract: Sequence[bytes]) -> None:
     """Add the masks of some keys to a vector of ring elements, and subtract those of others.
 
@@ -62,23 +107,6 @@ def apply_masks(vector: RingArray, add: Sequence[bytes], subtract: Sequence[byte
     Raises:
         SealRefused: a key of another length, or a vector longer than one key may mask.
     """
-    if vector.nbytes > MAX_BLOCKS * BLOCK_BYTES:
-        raise SealRefused("is longer than one key may mask", where="vector")
-    added = [Keystream(key) for key in add]
-    subtracted = [Keystream(key) for key in subtract]
-    size = min(CHUNK_BYTES, max(vector.nbytes, 1))
-    zeros, scratch = memoryview(bytes(size)), memoryview(bytearray(size))
-    step = CHUNK_BYTES // vector.itemsize
-    for start in range(0, vector.size, step):
-        chunk = vector[start : start + step]
-        part, mask = scratch[: chunk.nbytes], _elements(scratch, chunk)
-        for stream in added:
-            stream.fill(part, zeros[: chunk.nbytes])
-            np.add(chunk, mask, out=chunk)
-        for stream in subtracted:
-            stream.fill(part, zeros[: chunk.nbytes])
-            np.subtract(chunk, mask, out=chunk)
-
-
-def _elements(scratch: memoryview, chunk: RingArray) -> RingArray:
-    return cast(RingArray, np.frombuffer(scratch, chunk.dtype, count=chunk.size))
+    streams = MaskStreams(add, subtract)
+    for place in chunks_of(vector.size, vector.itemsize):
+        streams.apply(vector[place])

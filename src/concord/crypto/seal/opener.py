@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 
@@ -24,12 +23,11 @@ from concord.crypto.seal.instance import (
     pair_mask_key,
     self_mask_key,
 )
-from concord.crypto.seal.masks import apply_masks
+from concord.crypto.seal.masks import MaskStreams, chunks_of
 from concord.crypto.seal.member import (
     MaskKeys,
     Unmask,
     check_setups,
-    check_values,
     masking_set,
     survivor_set,
 )
@@ -68,7 +66,7 @@ class Opening:
         """The sum of the survivors' values, exactly; check elements left out.
 
         Args:
-            vectors: Masked vector of each survivor, flat and of one length.
+            vectors: Masked vector of each survivor, flat and of one length; may be maps of files.
             ring: That of the configuration.
 
         Raises:
@@ -77,15 +75,21 @@ class Opening:
                 somebody masked other values than allowed, or sent another vector than the masked
                 one. Which of them is found by `concord.crypto.seal.dispute`.
         """
-        total = _added(vectors, self.survivors, ring)
-        apply_masks(total, self.keys.add, self.keys.subtract)
-        values = cast(SignedArray, total.view(ring.signed))
-        try:
-            check_values(values, ring, members=len(self.survivors))
-        except SealRefused as error:
-            message = f"the sum cannot be right: {error.message}"
-            remedy = "open this instance to a panel, which finds the member"
-            raise SealVoid(message, where="sealed sum", remedy=remedy) from error
+        ordered = _fitting(vectors, self.survivors, ring)
+        values = np.empty(ordered[0].shape, ring.signed)
+        total = values.view(ring.unsigned)
+        streams, extreme = MaskStreams(self.keys.add, self.keys.subtract), 0
+        for place in chunks_of(total.size, total.itemsize):
+            chunk = total[place]
+            np.copyto(chunk, ordered[0][place])
+            for vector in ordered[1:]:
+                np.add(chunk, vector[place], out=chunk)
+            streams.apply(chunk)
+            extreme = max(extreme, int(values[place].max()), -int(values[place].min()))
+        if extreme > len(self.survivors) * ring.largest:
+            raise _spoiled("a value is beyond what the survivors could make")
+        if values[-CHECK_ELEMENTS:].any():
+            raise _spoiled("its check elements are not 0")
         return values[:-CHECK_ELEMENTS]
 
 
@@ -230,14 +234,17 @@ def _keys(
     return MaskKeys(tuple(add), tuple(subtract))
 
 
-def _added(vectors: Mapping[int, RingArray], survivors: IndexSet, ring: Ring) -> RingArray:
+def _spoiled(reason: str) -> SealVoid:
+    remedy = "open this instance to a panel, which finds the member"
+    return SealVoid(f"the sum cannot be right: {reason}", where="sealed sum", remedy=remedy)
+
+
+def _fitting(vectors: Mapping[int, RingArray], survivors: IndexSet, ring: Ring) -> list[RingArray]:
+    """The vectors in the order of the survivors, which they have to be those of."""
     if set(vectors) != set(survivors.indices):
         raise SealRefused("are not those of the survivor set", where="masked vectors")
     ordered = [vectors[i] for i in survivors.indices]
     fits = (one.dtype == ring.unsigned and one.shape == ordered[0].shape for one in ordered)
     if not all(fits) or ordered[0].ndim != 1 or ordered[0].size < CHECK_ELEMENTS:
         raise SealRefused("are not flat, of the ring's type and of one length", where="vectors")
-    total = np.array(ordered[0])
-    for vector in ordered[1:]:
-        np.add(total, vector, out=total)
-    return cast(RingArray, total)
+    return ordered
