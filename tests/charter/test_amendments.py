@@ -250,6 +250,7 @@ ROSTER = [{"id": "chad"}, {"id": "fiji"}, {"id": "laos"}]
     [
         ({}, "update.owner_cap 1 is over the charter's 1/2"),
         ({"rounds": {"quorum": "1/3"}}, "rounds.quorum 1/3 is under the charter's 1/2"),
+        ({"use": {"model_licence": "MIT"}}, "use.model_licence MIT is not among"),
         ({"roster": ROSTER[:1]}, "roster of 1 is under the charter's 2"),
         ({"roster": [*ROSTER, {"id": "peru", "weight": "9"}]}, "different weights: 1, 9"),
         (

@@ -34,6 +34,7 @@ DATASET = {
     "max_epsilon": decimal("8.0"),
     "expires": instant("2030-01-01"),
     "revoked": False,
+    "described": True,
 }
 CONTEXT = {
     "purpose": "public-interest",
@@ -47,6 +48,9 @@ CONTEXT = {
     "now": instant("2027-01-01T00:00:00Z"),
     "charter_hash": ATLAS.digest,
     "halted": False,
+    "roster_kinds": ["public-institution"],
+    "roster_jurisdictions": ["KE"],
+    "private_owners": False,
 }
 PERMIT = """
 @id("permit-pretraining")
@@ -60,7 +64,7 @@ def world(**changes):
     attributes = {key: value for key, value in (DATASET | changes).items() if value is not None}
     return [
         entity(CONSORTIUM),
-        entity(KENYA, {"jurisdiction": "KE", "owner": "kenya"}),
+        entity(KENYA, {"jurisdiction": "KE", "owner": "kenya", "kind": "public-institution"}),
         entity(NEWS, attributes),
     ]
 

@@ -21,6 +21,7 @@ from concord.ledger.state.model import State
 from concord.ledger.statements import membership, oversight, rounds, votes
 from concord.ledger.statements.statement import Author, Binding, Statement
 from concord.testing.founded import charter_toml
+from concord.testing.history import granted
 
 MEMBERS = ("chad", "fiji", "peru", "togo")
 OVERSEERS = ("ada", "bo", "cyd")
@@ -232,7 +233,7 @@ class Fold:
         """Grants and updates of members."""
         round_ = self.state.runs[run].rounds
         for member in members:
-            self.say(rounds.Granted(plan=plan), member, run=run, round_=round_)
+            self.say(granted(plan), member, run=run, round_=round_)
             self.say(self.update(run, plan, member), member, run=run, round_=round_)
 
     def update(self, run, plan, member, **changes):

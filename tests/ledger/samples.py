@@ -1,6 +1,6 @@
 """One body of every kind of statement, and of every change that can be proposed."""
 
-from foldlab import NOON, member_entry, public, some
+from foldlab import NOON, granted, member_entry, public, some
 
 from concord.ledger.statements import evidence, membership, oversight, rounds, votes
 from concord.ledger.statements.statement import Author, Binding, Statement
@@ -59,7 +59,7 @@ SAMPLES = [
         codec="int4",
         quorum="1/2",
     ),
-    rounds.Granted(plan=some("plan"), rules=("permit-pretraining",)),
+    granted(some("plan"), rules=("permit-pretraining",)),
     rounds.Refused(plan=some("plan"), reason="the budget is spent"),
     rounds.UpdateSent(
         plan=some("plan"),
@@ -83,6 +83,7 @@ SAMPLES = [
     ),
     rounds.RoundVoid(plan=some("plan"), reason="no quorum"),
     rounds.Measured(base=some("base"), nats="1500.0", bytes=1000, tokens=300, documents=3),
+    rounds.MeasureRefused(base=some("base"), reason="policy: news: expired", rules=("expired",)),
     rounds.RunClosed(base=some("base")),
     evidence.DatasetRecord(dataset="news", record=some("record")),
     evidence.GateEvidence(gate="floor", model=some("m"), evidence=some("e"), result="passed"),

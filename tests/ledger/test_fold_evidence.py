@@ -24,6 +24,7 @@ def test_a_dataset_is_recorded_changed_and_revoked_by_its_member(fold):
     fold.refuse("'news' was not recorded", gone, "chad")
     fold.say(gone, "fiji")
     assert fold.state.datasets["fiji"] == {}
+    assert fold.state.revoked_datasets["fiji"] == {"news": some("two")}
     fold.refuse("'news' was not recorded", gone, "fiji")
 
 

@@ -1,9 +1,10 @@
 """Runs, plans, answers, records: each is held against charter, run document and plan."""
 
 import pytest
-from foldlab import MEMBERS, NOON, Fold, some
+from foldlab import MEMBERS, NOON, Fold, granted, some
+from pydantic import ValidationError
 
-from concord.ledger.statements import membership, rounds, votes
+from concord.ledger.statements import evidence, membership, rounds, votes
 
 REST = ("chad", "fiji", "peru")
 
@@ -123,7 +124,7 @@ def test_a_member_that_did_not_ratify_is_not_in_a_plan(fold, run):
 def test_answers_to_another_plan_are_refused(fold, run):
     fold.call(run)
     for body in (
-        rounds.Granted(plan=some("x")),
+        granted(some("x")),
         rounds.Refused(plan=some("x"), reason="no"),
         fold.update(run, some("x"), "fiji"),
     ):
@@ -132,19 +133,19 @@ def test_answers_to_another_plan_are_refused(fold, run):
 
 def test_answers_for_another_round_are_refused(fold, run):
     plan = fold.call(run)
-    body = rounds.Granted(plan=plan)
+    body = granted(plan)
     fold.refuse("is for round 1; the run is at 0", body, "fiji", run=run, round_=1)
 
 
 def test_answers_without_a_plan_are_refused(fold, run):
-    body = rounds.Granted(plan=some("x"))
+    body = granted(some("x"))
     fold.refuse("not about the plan that is open", body, "fiji", run=run, round_=0)
 
 
 def test_who_is_not_called_does_not_answer(fold, run):
     fold.halt("togo", "member", scope="self")
     plan = fold.call(run)
-    body = rounds.Granted(plan=plan)
+    body = granted(plan)
     fold.refuse("'togo' is not in the roster", body, "togo", run=run, round_=0)
     fold.refuse("the coordinator makes no statement", body, role="coordinator", run=run, round_=0)
 
@@ -156,7 +157,7 @@ def test_an_answer_under_another_charter_is_refused(fold, run):
     for member in MEMBERS:
         fold.say(votes.Ratification(ratified=later), member)
     plan = fold.call(run)
-    body = rounds.Granted(plan=plan)
+    body = granted(plan)
     fold.refuse("not in force", body, "fiji", run=run, round_=0, charter=fold.charter)
 
 
@@ -167,27 +168,72 @@ def test_an_answer_of_a_member_that_an_amendment_in_the_round_does_not_bind_is_r
     fold.adopt(votes.Amend(before=fold.charter, charter=later), rule="strong", delay_s=86_400)
     plan = fold.call(run)
     fold.now += 86_400
-    body = rounds.Granted(plan=plan)
+    body = granted(plan)
     fold.refuse("another charter", body, "togo", run=run, round_=0, charter=fold.charter)
 
 
 def test_a_grant_in_an_earlier_round_is_no_grant_in_the_next(fold, run):
     plan = fold.round(run, *MEMBERS)
     fold.call(run)
-    entry = fold.entry(rounds.Granted(plan=plan), "fiji", run=run, round_=0)
+    entry = fold.entry(granted(plan), "fiji", run=run, round_=0)
     with fold.refused("is for round 0; the run is at 1"):
         fold.take(entry)
 
 
 def test_a_refusal_takes_a_grant_back_and_is_said_once(fold, run):
     plan = fold.call(run)
-    fold.say(rounds.Granted(plan=plan), "fiji", run=run, round_=0)
+    fold.say(granted(plan), "fiji", run=run, round_=0)
     body = rounds.Refused(plan=plan, reason="the budget is spent")
     fold.say(body, "fiji", run=run, round_=0)
     assert fold.state.runs[run].plan.granted == ()
     fold.refuse("refused already", body, "fiji", run=run, round_=0)
     update = fold.update(run, plan, "fiji")
     fold.refuse("an update needs a grant first", update, "fiji", run=run, round_=0)
+
+
+def test_a_grant_names_records_that_stand_and_no_others(fold, run):
+    """So a revocation ends a member's grants, whatever its own machine says."""
+    first, second = some("news"), some("law")
+    fold.say(evidence.DatasetRecord(dataset="news", record=first), "fiji")
+    fold.say(evidence.DatasetRecord(dataset="law", record=second), "fiji")
+    plan = fold.call(run)
+    fold.say(evidence.DatasetRecord(dataset="news", record=first, revoked=True), "fiji")
+    body = granted(plan, dataset_records=(first, second))
+    fold.refuse("does not stand", body, "fiji", run=run, round_=0)
+    fold.refuse("none of the member's", granted(plan), "fiji", run=run, round_=0)
+    other = granted(plan, dataset_records=(second,))
+    fold.refuse("does not stand", other, "chad", run=run, round_=0)
+    fold.say(other, "fiji", run=run, round_=0)
+
+
+def test_who_revoked_all_its_data_cannot_go_on_as_if_it_had_described_none(fold, run):
+    fold.say(evidence.DatasetRecord(dataset="news", record=some("n")), "fiji")
+    fold.say(evidence.DatasetRecord(dataset="news", record=some("n"), revoked=True), "fiji")
+    plan = fold.call(run)
+    fold.refuse("none of the member's", granted(plan), "fiji", run=run, round_=0)
+    fold.say(granted(plan), "chad", run=run, round_=0)
+
+
+def test_a_grant_by_a_rule_of_the_charter_is_refused(fold, run):
+    """A charter only forbids: no rule of its can have permitted anything."""
+    plan = fold.call(run)
+    body = granted(plan, rules=("charter-halt", "permit"))
+    fold.refuse("'charter-halt' permits", body, "fiji", run=run, round_=0)
+
+
+@pytest.mark.parametrize("lacking", [{"policy": None}, {"policy": "x"}, {"rules": ()}])
+def test_a_grant_names_the_policy_and_a_rule(lacking):
+    with pytest.raises(ValidationError):
+        granted(some("plan"), **lacking)
+
+
+def test_a_measurement_is_refused_for_a_base_that_the_run_had(fold, run):
+    fold.round(run, *MEMBERS)
+    base = fold.state.runs[run].base
+    body = rounds.MeasureRefused(base=base, reason="policy: news: no rule permits")
+    fold.say(body, "fiji", run=run, round_=1)
+    other = rounds.MeasureRefused(base=some("x"), reason="no")
+    fold.refuse("had lately", other, "fiji", run=run, round_=1)
 
 
 def test_an_update_needs_a_grant_and_comes_once(fold, run):
@@ -207,7 +253,7 @@ def test_an_update_needs_a_grant_and_comes_once(fold, run):
 )
 def test_an_update_that_departs_from_the_plan_is_refused(fold, run, change, match):
     plan = fold.call(run)
-    fold.say(rounds.Granted(plan=plan), "fiji", run=run, round_=0)
+    fold.say(granted(plan), "fiji", run=run, round_=0)
     body = fold.update(run, plan, "fiji", **change)
     fold.refuse(match, body, "fiji", run=run, round_=0)
 

@@ -317,6 +317,8 @@ def test_a_run_that_the_charter_does_not_allow_is_not_proposed(fold, tmp_path):
     with fold.refused("is 1/5; the charter asks for 1/4"):
         rounds = {"count": 2, "inner_steps": 3, "quorum": "1/5"}
         fold.propose(votes.StartRun(document=fold.put_run(rounds=rounds)))
+    with fold.refused("is MIT; the charter lists Apache-2.0"):
+        fold.propose(votes.StartRun(document=fold.put_run(use={"model_licence": "MIT"})))
 
 
 def test_a_run_over_the_charters_influence_cap_is_not_proposed(tmp_path):

@@ -44,6 +44,8 @@ def _run_faults(charter: Charter, run: RunDocument, probation: Collection[str]) 
         yield f"rounds.quorum {run.rounds.quorum} is under the charter's {charter.rounds.quorum}"
     if len(run.roster) < charter.rounds.min_members:
         yield f"roster of {len(run.roster)} is under the charter's {charter.rounds.min_members}"
+    if run.use.model_licence not in charter.rights.licences:
+        yield f"use.model_licence {run.use.model_licence} is not among the charter's licences"
     full = {member.weight for member in run.roster if member.id not in probation}
     if len(full) > 1:
         yield f"members have different weights: {', '.join(map(str, sorted(full)))}"

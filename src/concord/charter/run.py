@@ -98,6 +98,17 @@ class RosterMember(Document):
         return self
 
 
+class UseSpec(Document):
+    """What the model is made for: what members' policies are asked about."""
+
+    purpose: Identifier = "public-interest"
+    """What the model is for, by a name that the members agree on."""
+    stage: Identifier = "pretraining"
+    """Where in the making of a model the run stands, such as `pretraining` or `expert`."""
+    model_licence: Annotated[str, Field(min_length=1, max_length=64)] = "Apache-2.0"
+    """Licence of the released model, as SPDX names it; one that the charter lists."""
+
+
 class ModelSpec(Document):
     """A new network of a QK-norm Llama-family architecture, or a model folder to continue from."""
 
@@ -265,6 +276,7 @@ class RunDocument(Document):
     name: Identifier
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     roster: Annotated[tuple[RosterMember, ...], Field(min_length=1)]
+    use: UseSpec = UseSpec()
     model: ModelSpec = ModelSpec()
     tokenizer: TokenizerSpec = TokenizerSpec()
     inner: InnerSpec = InnerSpec()

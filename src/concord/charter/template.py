@@ -81,6 +81,11 @@ def write_default_charter(
     return bundle
 
 
+def default_policy() -> str:
+    """The policy file that a new member begins with: commented, and its own to change."""
+    return _template("policy.cedar")
+
+
 def _template(name: str) -> str:
     return (files("concord.charter") / "templates" / name).read_text(encoding="utf-8")
 

@@ -4,6 +4,7 @@ coordinator = "kenya"
 
 [member.kenya]
 name = "Kenya"
+kind = "public-institution"
 jurisdiction = "KE"
 speakers = 80_000_000
 
@@ -23,6 +24,7 @@ from pydantic import Field, ValidationError
 from concord.base.errors import DocumentError
 from concord.charter.run import Document, Identifier, describe
 from concord.federation.founding import Founder
+from concord.ledger.statements.membership import MemberKind
 
 Count = Annotated[int, Field(ge=1, le=10**10)]
 
@@ -32,6 +34,7 @@ class FounderEntry(Document):
 
     name: Annotated[str, Field(max_length=200)] = ""
     owner: Identifier | None = None
+    kind: MemberKind = "unstated"
     jurisdiction: Annotated[str, Field(max_length=200)] = ""
     speakers: Count = 1
     population: Count = 1

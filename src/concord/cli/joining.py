@@ -12,7 +12,7 @@ from concord.cli import desk
 from concord.cli.say import say
 from concord.ledger.keyring import MEMBER_KEYS
 from concord.ledger.names import log_origin
-from concord.ledger.statements.membership import Join, Leave, MemberEntry
+from concord.ledger.statements.membership import Join, Leave, MemberEntry, MemberKind
 from concord.ledger.witness import WitnessStore
 
 
@@ -27,6 +27,7 @@ def join(
     name: str = typer.Option("", help="Its name in words."),
     owner: str | None = typer.Option(None, help="Legal owner, if it is not the member itself."),
     jurisdiction: str = typer.Option("", help="Such as KE."),
+    kind: MemberKind = typer.Option("unstated", help="What its legal owner is."),
     speakers: int = typer.Option(1, min=1, help="Speakers of its languages."),
     population: int = typer.Option(1, min=1),
     out: Path | None = desk.OUT,
@@ -42,6 +43,7 @@ def join(
     office = desk.open_office(folder)
     own = office.federation.member(party)
     own.open_private("ledger")
+    own.write_default_policy()
     keys = own.keys.create(*MEMBER_KEYS)
     if not own.witness.exists():
         WitnessStore.create(own.witness, log_origin(office.state.name))
@@ -50,6 +52,7 @@ def join(
         name=name,
         owner=owner,
         jurisdiction=jurisdiction,
+        kind=kind,
         speakers=speakers,
         population=population,
         key=keys["identity"].text,

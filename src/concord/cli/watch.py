@@ -102,6 +102,9 @@ class TerminalWatcher(Watcher):
     def refused(self, member: str, round_: int, reason: str) -> None:
         self._say(f"round {round_}: update of {member} refused: {reason}")
 
+    def declined(self, member: str, round_: int, reason: str) -> None:
+        self._say(f"round {round_}: {member} declines: {reason}")
+
     def member_left(self, member: str, reason: str) -> None:
         self._say(f"{member} left: {reason}")
 

@@ -61,7 +61,13 @@ from concord.federation.watcher import Watcher
 from concord.federation.work import UpdateHeader
 from concord.ledger.arithmetic import weights_fault
 from concord.ledger.entries import Entry
-from concord.ledger.statements.rounds import Granted, Measured, Refused, UpdateSent
+from concord.ledger.statements.rounds import (
+    Granted,
+    Measured,
+    MeasureRefused,
+    Refused,
+    UpdateSent,
+)
 
 TICK_S = 0.5
 MAX_ATTEMPTS = 20
@@ -292,6 +298,7 @@ class Coordinator:
         if isinstance(body, Granted):
             return self._note(answers, member, Standing.TRAINING, "")
         if isinstance(body, Refused):
+            self._watcher.declined(member, answers.round, body.reason)
             return self._note(answers, member, Standing.DECLINED, body.reason)
         if isinstance(body, Measured) and round_ is not None:
             self._measured(member, body, round_)
@@ -414,7 +421,8 @@ class Coordinator:
                 answers = self._note(answers, arrival.member, Standing.ACCEPTED, "")
 
     def _take(self, arrival: Arrival | Departure | None) -> str | None:
-        """Handle what may come at any time; returns the base that was measured, if one was."""
+        """Handle what may come at any time; returns the base that a member was asked to measure,
+        if it answered."""
         if arrival is None:
             return None
         if isinstance(arrival, Departure):
@@ -442,6 +450,9 @@ class Coordinator:
             return None
         if isinstance(statement.body, Measured) and statement.binding.round is not None:
             self._measured(arrival.member, statement.body, statement.binding.round)
+            return statement.body.base
+        if isinstance(statement.body, MeasureRefused):
+            self._watcher.declined(arrival.member, self._log.rounds, statement.body.reason)
             return statement.body.base
         return None
 

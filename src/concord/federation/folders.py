@@ -3,6 +3,7 @@
 atlas/
   runs/<name>.toml
   members/<id>/member.toml      where this member's text is; read by its own process only
+  members/<id>/policy.cedar     what this member's data may be used for; read by it only, never sent
   members/<id>/private/         keys, cleaned text, shards, optimiser state; mode 0700
   overseers/<id>/private/       keys of the oversight body, when they lie on this machine
   charter/                      the charter that is worked on; the one in force is among the objects
@@ -23,6 +24,7 @@ from concord.base.errors import DocumentError
 from concord.base.files import private_folder, storage_errors, write_atomic
 from concord.base.objects import ObjectStore
 from concord.charter.run import Document, RunDocument, describe, load_run
+from concord.charter.template import default_policy
 from concord.ledger.keyring import KeyRing
 
 
@@ -35,6 +37,8 @@ class MemberFile(Document):
     heldout: tuple[str, ...] = ()
     """Text that is only measured on; without it a share of `text` is held out."""
     text_key: str = "text"
+    residency: str | None = None
+    """Where this machine stands; without it, in the jurisdiction that the log gives the member."""
     facts: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -52,6 +56,11 @@ class MemberFolder:
     def file(self) -> Path:
         """Where the member says what it decides for itself."""
         return self.root / "member.toml"
+
+    @property
+    def policy(self) -> Path:
+        """What the member's data may be used for."""
+        return self.root / "policy.cedar"
 
     @property
     def private(self) -> Path:
@@ -93,6 +102,12 @@ class MemberFolder:
             raise DocumentError(
                 f"is not TOML: {error}", where=path, remedy="correct that place"
             ) from error
+
+    def write_default_policy(self) -> None:
+        """Write the policy that a new member begins with, unless it has one."""
+        if not self.policy.exists():
+            private_folder(self.root)
+            write_atomic(self.policy, default_policy().encode(), mode=0o600)
 
     def paths(self, texts: tuple[str, ...]) -> list[Path]:
         """Paths of `member.toml`, taken from the member's folder."""

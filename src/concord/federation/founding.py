@@ -22,6 +22,7 @@ from concord.ledger.statements.membership import (
     CoordinatorEntry,
     Founding,
     MemberEntry,
+    MemberKind,
     OverseerEntry,
 )
 from concord.ledger.statements.statement import Author, Binding, Statement
@@ -37,6 +38,7 @@ class Founder:
     jurisdiction: str = ""
     speakers: int = 1
     population: int = 1
+    kind: MemberKind = "unstated"
 
 
 def found_federation(
@@ -82,6 +84,7 @@ def found_federation(
                 name=one.name,
                 owner=one.owner,
                 jurisdiction=one.jurisdiction,
+                kind=one.kind,
                 speakers=one.speakers,
                 population=one.population,
                 key=public["identity"].text,
@@ -110,6 +113,7 @@ def found_federation(
     for member in sorted(founders):
         own = federation.member(member)
         own.open_private("ledger")
+        own.write_default_policy()
         WitnessStore.create(own.witness, origin)
     with Log.create(federation.log, origin) as log:
         empty = Checkpoint(origin, 0, EMPTY_ROOT)

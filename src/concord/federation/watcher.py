@@ -28,6 +28,9 @@ class Watcher:
     def refused(self, member: str, round_: int, reason: str) -> None:
         """An update was left out."""
 
+    def declined(self, member: str, round_: int, reason: str) -> None:
+        """A member does not take part in a round, or does not measure its base."""
+
     def member_left(self, member: str, reason: str) -> None:
         """A member is gone for now."""
 

@@ -23,6 +23,7 @@ from concord.ledger.statements.oversight import Halt, HaltExtension, Resume
 from concord.ledger.statements.rounds import (
     Granted,
     Measured,
+    MeasureRefused,
     Refused,
     RoundCommitted,
     RoundPlan,
@@ -212,7 +213,8 @@ def _of_a_run(body: Body) -> str:
             rules = f" by {listed(body.rules)}" if body.rules else ""
             return f"takes part{rules}"
         case Refused():
-            return f'does not take part: "{cut(body.reason)}"'
+            rules = f" by {listed(body.rules)}" if body.rules else ""
+            return f'does not take part{rules}: "{cut(body.reason)}"'
         case UpdateSent():
             return (
                 f"sent update {short(body.update)} of {body.bytes:,} bytes"
@@ -230,6 +232,9 @@ def _of_a_run(body: Body) -> str:
                 else f", {body.nats / body.bytes / 0.6931471805599453:.3f} bits per byte"
             )
             return f"measured base {short(body.base)} on {body.bytes:,} bytes of its own text{bits}"
+        case MeasureRefused():
+            rules = f" by {listed(body.rules)}" if body.rules else ""
+            return f'does not measure base {short(body.base)}{rules}: "{cut(body.reason)}"'
         case RunClosed():
             return f"closes the run at base {short(body.base)}"
     return f"says something of kind {body.KIND}"

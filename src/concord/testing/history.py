@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from concord.base.digest import Digest, digest_file
+from concord.base.digest import Digest, digest_bytes, digest_file
 from concord.base.objects import ObjectStore
 from concord.base.tensors import TensorSpec, write_tensors
 from concord.charter.bundle import load_bundle, store_bundle
@@ -93,6 +93,12 @@ def member_entry(member: str, owner: str | None = None) -> MemberEntry:
         key=key(member).public.text,
         witness_key=key(member, "witness").public.text,
     )
+
+
+def granted(plan: Digest, **changes: Any) -> Granted:
+    """A grant by a policy that is nowhere."""
+    value = {"plan": plan, "policy": digest_bytes(b"a policy"), "rules": ("permit",), **changes}
+    return Granted.model_validate(value)
 
 
 def run_value(members: Iterable[str], **sections: Any) -> dict[str, Any]:
@@ -393,7 +399,7 @@ class RunHistory:
 
     def answer(self, member: str, **how: Any) -> ScreenedUpdate:
         """A grant, and an update as `send` makes it."""
-        self.say(Granted(plan=self._plan), member)
+        self.say(granted(self._plan), member)
         return self.send(member, **how)
 
     def send(

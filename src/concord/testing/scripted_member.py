@@ -151,7 +151,15 @@ class ScriptedMember:
             call, run=self._run.digest, base=self._base, objection=objection
         )
         self._say(entry)
-        if work is not None:
+        if work is None:
+            return
+        if self._does("change_policy", round_):
+            policy = self._folder / "policy.cedar"
+            policy.write_text(policy.read_text() + "// changed\n")
+        refusal = self._voice.ask_again(call, work)
+        if refusal is not None:
+            self._say(refusal)
+        else:
             self._train(call, work)
 
     def _train(self, call: CallRound, plan: Train) -> None:
@@ -220,6 +228,12 @@ class ScriptedMember:
     def _evaluate(self, message: Evaluate) -> None:
         assert self._run is not None  # noqa: S101 - prepared before
         found = digest_file(self._folder / "base.tensors")
+        refusal = self._voice.objects_to_measuring(
+            found, run=self._run.digest, round_=message.round
+        )
+        if refusal is not None:
+            self._say(refusal)
+            return
         body = Measured(base=found, nats=1.0, bytes=8, tokens=2, documents=1)
         self._say(self._voice.measured(body, run=self._run.digest, round_=message.round))
 

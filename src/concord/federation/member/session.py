@@ -2,8 +2,10 @@
 
     Prepare ─► Prepared        CountPairs ─► PairCounts        UseTokenizer ─► Ready
     SendBase ─► FirstBase      TakeBase, Committed: apply      TakeDocuments: keep
-    ExtendLog ─► Cosigned      Evaluate ─► Said(evaluation)
+    ExtendLog ─► Cosigned      Evaluate ─► Said(evaluation), or Said(evaluation-refusal)
     CallRound ─► Said(refusal), or Said(grant), Progress…, Said(update-header)
+
+Before text is read for a round or a measurement, the member's policy is asked (`consent`).
 
 Messages are handled one after another. Training stops early when another message waits: then the
 round is over, or the run.
@@ -184,6 +186,10 @@ class MemberSession:
         self._say(entry)
         if work is None:
             return
+        refusal = self._voice.ask_again(call, work)
+        if refusal is not None:
+            self._say(refusal)
+            return
         told_s = self._clock.monotonic_s()
 
         def tell(steps: int, tokens: int) -> None:
@@ -209,6 +215,12 @@ class MemberSession:
     def _evaluate(self, message: Evaluate) -> None:
         training = self._ready
         training.check_base(message.base)
+        refusal = self._voice.objects_to_measuring(
+            message.base, run=training.run.digest, round_=message.round
+        )
+        if refusal is not None:
+            self._say(refusal)
+            return
         sums = training.evaluate()
         body = Measured(
             base=message.base,

@@ -8,6 +8,8 @@ else whoever cuts the network would undo one.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from concord.base.clock import Clock
 from concord.base.digest import Digest
 from concord.base.errors import MessageRefused, SignatureRefused
@@ -16,16 +18,24 @@ from concord.charter.constitution import Charter
 from concord.crypto.notes import Note
 from concord.federation.folders import MemberFolder
 from concord.federation.joined import split
+from concord.federation.member.consent import Answer, MemberConsent
 from concord.federation.messages import CallRound, Cosigned, ExtendLog
 from concord.federation.work import Train, UpdateHeader
 from concord.ledger.entries import Entry
 from concord.ledger.keyring import KeyRing
+from concord.ledger.permission import Action, RoundAsked
 from concord.ledger.replica import Replica
 from concord.ledger.rotation import settle_keys
 from concord.ledger.signer import Signer
 from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import PlanSeat, RunSeat
-from concord.ledger.statements.rounds import Granted, Measured, Refused, UpdateSent
+from concord.ledger.statements.rounds import (
+    Granted,
+    Measured,
+    MeasureRefused,
+    Refused,
+    UpdateSent,
+)
 from concord.ledger.witness import WitnessStore
 
 MAX_ENTRY_BYTES = 65_535
@@ -48,6 +58,8 @@ class MemberVoice:
         self._keys = KeyRing(folder.private)
         self._signer = Signer(folder.id, "member", self._keys, clock)
         self._store = WitnessStore(folder.witness)
+        self._consent = MemberConsent(folder)
+        self._granted: Answer | None = None
 
     def take_documents(self, payload: bytes) -> None:
         """Keep documents under their digests; what nobody names is never read."""
@@ -99,11 +111,64 @@ class MemberVoice:
             MessageRefused: the call is about no plan that the log holds.
         """
         seat, plan = self._open_plan(call.plan, run)
-        reason = objection or self._reason_against(call, plan, base)
-        if reason is not None:
-            return self._say(Refused(plan=plan.digest, reason=reason), run, seat.rounds), None
+        head = self._head(call)
+        reason = objection or head.fault or self._reason_against(plan, base)
+        found = self._ask_about(plan, seat.rounds, run, stale=head.stale)
+        self._granted = None
+        if reason is not None or not found.allowed:
+            return self._refuse(plan.digest, reason, found, run, seat.rounds), None
+        self._granted = found
+        body = Granted(
+            plan=plan.digest,
+            dataset_records=found.records,
+            policy=found.policy or "",
+            rules=found.rules,
+        )
         work = Train(run=run, round=seat.rounds, base=plan.base, inner_steps=plan.inner_steps)
-        return self._say(Granted(plan=plan.digest), run, seat.rounds), work
+        return self._say(body, run, seat.rounds), work
+
+    def ask_again(self, call: CallRound, work: Train) -> Entry | None:
+        """Right before the first byte is read: a signed refusal if the grant holds no more.
+
+        A policy file that was changed since the grant ends it, whatever it says: the grant names
+        the file that it was given by.
+        """
+        _, plan = self._open_plan(call.plan, work.run)
+        stale = self._head(call).stale
+        found = self._ask_about(plan, work.round, work.run, stale=stale)
+        if found.allowed and found == self._granted:
+            return None
+        reason = "policy: it was changed after the grant" if found.allowed else None
+        self._granted = None
+        return self._refuse(plan.digest, reason, found, work.run, work.round)
+
+    def _refuse(
+        self, plan: Digest, reason: str | None, found: Answer, run: Digest, round_: int
+    ) -> Entry:
+        denied = not found.allowed
+        body = Refused(
+            plan=plan,
+            reason=reason or found.reason,
+            dataset_records=found.records if denied else (),
+            policy=found.policy,
+            rules=found.rules if denied else (),
+        )
+        return self._say(body, run, round_)
+
+    def _ask_about(self, plan: PlanSeat, round_: int, run: Digest, *, stale: bool) -> Answer:
+        document = self._replica.library.run(run)
+        asked = RoundAsked(document, round_, plan.roster, plan.mode)
+        return self._ask(asked, "train", stale=stale)
+
+    def _ask(self, asked: RoundAsked, action: Action, *, stale: bool) -> Answer:
+        return self._consent.ask(
+            self._replica.state,
+            self._replica.library,
+            asked,
+            action=action,
+            now=int(self._clock.unix_s()),
+            stale=stale,
+        )
 
     def announce(self, call: CallRound, work: Train, header: UpdateHeader, size: int) -> Entry:
         """The signed statement that goes with an update."""
@@ -120,12 +185,32 @@ class MemberVoice:
         )
         return self._say(body, work.run, work.round)
 
+    def objects_to_measuring(self, base: Digest, *, run: Digest, round_: int) -> Entry | None:
+        """A signed refusal, if the member's text may not be used to measure this base."""
+        document = self._replica.library.run(run)
+        seated = self._replica.state.seated()
+        roster = tuple(name for name in document.member_ids if name in seated)
+        found = self._ask(RoundAsked(document, round_, roster, "open"), "evaluate", stale=False)
+        if found.allowed:
+            return None
+        body = MeasureRefused(
+            base=base,
+            reason=found.reason,
+            dataset_records=found.records,
+            policy=found.policy,
+            rules=found.rules,
+        )
+        return self._say(body, run, round_)
+
     def measured(self, body: Measured, *, run: Digest, round_: int) -> Entry:
         """The signed statement of a measurement."""
         return self._say(body, run, round_)
 
     def _say(
-        self, body: Granted | Refused | UpdateSent | Measured, run: Digest, round_: int
+        self,
+        body: Granted | Refused | UpdateSent | Measured | MeasureRefused,
+        run: Digest,
+        round_: int,
     ) -> Entry:
         return self._signer.say(self._replica.state, body, run=run, round_=round_)
 
@@ -135,15 +220,8 @@ class MemberVoice:
             raise MessageRefused("the plan is not the one that the log holds for this run")
         return seat, seat.plan
 
-    def _reason_against(self, call: CallRound, plan: PlanSeat, base: Digest | None) -> str | None:
-        """Why this member does not take part; None if it does.
-
-        1. the checkpoint is this log's, and witnessed as the charter asks
-        2. its head is young enough
-        3. nobody has halted this member
-        4. the charter in force is the one that this member ratified
-        5. the plan names this member, and the base that it holds
-        """
+    def _head(self, call: CallRound) -> _Head:
+        """Whether the checkpoint is this log's, witnessed as the charter asks, and young enough."""
         state, now = self._replica.state, int(self._clock.unix_s())
         charter: Charter = self._replica.library.charter(state.charter)
         note = Note.parse(call.note.encode())
@@ -154,12 +232,23 @@ class MemberVoice:
             else:
                 seen_s = max(self._replica.witnesses(note).values(), default=state.time)
         except SignatureRefused as error:
-            return f"checkpoint: {error.message}"[:300]
+            return _Head(f"checkpoint: {error.message}"[:300], stale=True)
         age_s = now - seen_s
         if age_s > charter.log.max_head_age_s:
-            return (
+            fault = (
                 f"halted: the head of the log is {age_s // 60} minutes old, and may be a stale one"
             )
+            return _Head(fault, stale=True)
+        return _Head(None, stale=False)
+
+    def _reason_against(self, plan: PlanSeat, base: Digest | None) -> str | None:
+        """Why this member does not take part, whatever its policy says; None if it may.
+
+        1. nobody has halted this member
+        2. the charter in force is the one that this member ratified
+        3. the plan names this member, and the base that it holds
+        """
+        state, now = self._replica.state, int(self._clock.unix_s())
         if halted := state.halt_of(self._member, now):
             return f"halted: {state.halts[halted].reason}"[:300]
         if self._member not in state.bound(now):
@@ -167,3 +256,12 @@ class MemberVoice:
         if self._member not in plan.roster or base != plan.base:
             return "the plan names a base or a roster that this member does not hold or stand in"
         return None
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What the member makes of the log's head."""
+
+    fault: str | None
+    stale: bool
+    """Whether it counts as halted: who cuts the network would undo a halt otherwise."""

@@ -33,6 +33,7 @@ from concord.ledger.statements.oversight import Halt, HaltExtension, Resume
 from concord.ledger.statements.rounds import (
     Granted,
     Measured,
+    MeasureRefused,
     Refused,
     RoundCommitted,
     RoundPlan,
@@ -199,7 +200,7 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
         case RoundPlan():
             return rounds.plan_round(state, body, statement, charter, run)
         case Granted():
-            return rounds.grant(state, body, statement)
+            return rounds.grant(state, body, statement, library.bundle(state.charter))
         case Refused():
             return rounds.refuse(state, body, statement)
         case UpdateSent():
@@ -208,7 +209,7 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
             return rounds.commit_round(state, body, statement, charter, run)
         case RoundVoid():
             return rounds.void_round(state, body, statement)
-        case Measured():
+        case Measured() | MeasureRefused():
             return rounds.measure(state, body, statement)
         case RunClosed():
             return rounds.close_run(state, body, statement, run)

@@ -9,13 +9,23 @@ from concord.ledger.statements.statement import Author
 
 
 def record_dataset(state: State, body: DatasetRecord, author: Author) -> State:
-    """A member's datasets by name; a revoked one is there no more."""
-    own = {k: v for k, v in state.datasets.get(author.party, {}).items() if k != body.dataset}
-    if body.revoked and len(own) == len(state.datasets.get(author.party, {})):
-        raise StatementRefused(f"{body.dataset!r} was not recorded")
-    if not body.revoked:
+    """A member's datasets by name; a revoked one is there no more, and remembered as such."""
+    own = dict(state.datasets.get(author.party, {}))
+    gone = dict(state.revoked_datasets.get(author.party, {}))
+    stood = own.pop(body.dataset, None)
+    if body.revoked:
+        if stood is None:
+            raise StatementRefused(f"{body.dataset!r} was not recorded")
+        gone[body.dataset] = stood
+    else:
         own[body.dataset] = body.record
-    return state.model_copy(update={"datasets": put(state.datasets, author.party, own)})
+        gone.pop(body.dataset, None)
+    return state.model_copy(
+        update={
+            "datasets": put(state.datasets, author.party, own),
+            "revoked_datasets": put(state.revoked_datasets, author.party, gone),
+        }
+    )
 
 
 def record_evidence(state: State, body: GateEvidence, author: Author) -> State:

@@ -101,6 +101,7 @@ class PlanSeat(Document):
     base: Digest
     inner_steps: int
     quorum: str
+    mode: str = "open"
     granted: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     updates: dict[str, UpdateSeat] = Field(default_factory=dict)
@@ -153,6 +154,9 @@ class State(Document):
     flops: BigCount = "0"
     """Declared by all members in all runs: what the marks on joint compute are held against."""
     datasets: dict[str, dict[str, Digest]] = Field(default_factory=dict)
+    """Record of each dataset that stands, by member and name."""
+    revoked_datasets: dict[str, dict[str, Digest]] = Field(default_factory=dict)
+    """The last record of each that was revoked and not described again."""
     evidence: Annotated[dict[Digest, dict[str, str]], Field()] = Field(default_factory=dict)
     releases: dict[str, Digest] = Field(default_factory=dict)
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 from concord.base.digest import Digest
 from concord.base.errors import DocumentError, StatementRefused
 from concord.charter.amend import choose_rule
+from concord.charter.bundle import CharterBundle
 from concord.charter.constitution import Charter, Kind
 from concord.charter.run import RunDocument
 from concord.charter.schedule import inner_steps
@@ -20,6 +21,7 @@ from concord.ledger.state.model import PlanSeat, RunSeat, State, UpdateSeat, put
 from concord.ledger.statements.rounds import (
     Granted,
     Measured,
+    MeasureRefused,
     Refused,
     RoundCommitted,
     RoundPlan,
@@ -78,6 +80,7 @@ def plan_round(
         base=body.base,
         inner_steps=body.inner_steps,
         quorum=str(body.quorum),
+        mode=body.mode,
     )
     return _put(state, statement, seat, plan=plan)
 
@@ -115,14 +118,36 @@ def _check_rule(state: State, seat: RunSeat, charter: Charter) -> None:
         )
 
 
-def grant(state: State, body: Granted, statement: Statement) -> State:
+def grant(state: State, body: Granted, statement: Statement, bundle: CharterBundle) -> State:
     """A member takes part."""
     seat = _open(state, statement)
     plan = _plan(state, seat, statement, body.plan)
+    _check_grant(state, body, statement.author.party, bundle)
     changed = plan.model_copy(
         update={"granted": tuple(sorted({*plan.granted, statement.author.party}))}
     )
     return _put(state, statement, seat, plan=changed)
+
+
+def _check_grant(state: State, body: Granted, party: str, bundle: CharterBundle) -> None:
+    """What a reader can hold a grant against, without the member's policy.
+
+    Whoever has once described its data grants described data, and only what stands in the log: so
+    a revocation ends all grants, whatever the member's machine says.
+    """
+    standing = set(state.datasets.get(party, {}).values())
+    if strangers := sorted(set(body.dataset_records) - standing):
+        raise StatementRefused(
+            f"names dataset record {strangers[0]}, which does not stand", where="dataset_records"
+        )
+    if not body.dataset_records and (standing or state.revoked_datasets.get(party)):
+        raise StatementRefused(
+            "names none of the member's dataset records", where="dataset_records"
+        )
+    if forbids := sorted(set(body.rules) & bundle.rules.keys()):
+        raise StatementRefused(
+            f"says that {forbids[0]!r} permits; in the charter it forbids", where="rules"
+        )
 
 
 def refuse(state: State, body: Refused, statement: Statement) -> State:
@@ -254,8 +279,8 @@ def void_round(state: State, body: RoundVoid, statement: Statement) -> State:
     return _put(state, statement, seat, plan=None, attempt=seat.attempt + 1)
 
 
-def measure(state: State, body: Measured, statement: Statement) -> State:
-    """A member measured a base; nothing else follows from it."""
+def measure(state: State, body: Measured | MeasureRefused, statement: Statement) -> State:
+    """A member measured a base, or does not; nothing else follows from it."""
     if statement.author.role != "member":
         raise StatementRefused("only members measure")
     seat = _open(state, statement, also_closed=True)
@@ -301,6 +326,11 @@ def check_run(run: RunDocument, state: State, charter: Charter) -> None:
             f"is {run.update.merge!r}; the charter allows {', '.join(allowed)}",
             where="update.merge",
             remedy="amend influence.merge_rules, knowing what a robust rule does to minorities",
+        )
+    if run.use.model_licence not in charter.rights.licences:
+        raise StatementRefused(
+            f"is {run.use.model_licence}; the charter lists {', '.join(charter.rights.licences)}",
+            where="use.model_licence",
         )
     _check_probation(run, state, charter)
     try:

@@ -28,6 +28,7 @@ BODIES: tuple[type[Body], ...] = (
     rounds.RoundCommitted,
     rounds.RoundVoid,
     rounds.Measured,
+    rounds.MeasureRefused,
     rounds.RunClosed,
     evidence.DatasetRecord,
     evidence.GateEvidence,

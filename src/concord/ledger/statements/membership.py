@@ -18,6 +18,10 @@ from concord.ledger.statements.fields import (
     Line,
 )
 
+MemberKind = Literal[
+    "public-institution", "research-institution", "non-profit", "company", "unstated"
+]
+
 
 class MemberEntry(Document):
     """A member as it is admitted: what votes and caps need, and its keys."""
@@ -26,6 +30,8 @@ class MemberEntry(Document):
     name: Line = ""
     owner: Identifier | None = None
     """Legal owner, whose influence is capped as a whole; None means the member itself."""
+    kind: MemberKind = "unstated"
+    """What its legal owner is; policies can ask about the members of a round."""
     jurisdiction: Line = ""
     speakers: Count = 1
     """Speakers of its languages, for votes weighted by them."""

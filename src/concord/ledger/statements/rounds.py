@@ -62,6 +62,10 @@ class RoundPlan(Body):
         return {"base": self.base}
 
 
+RuleIds = Annotated[tuple[Line, ...], Field(max_length=64)]
+DatasetRecords = Annotated[tuple[DigestText, ...], Field(max_length=64)]
+
+
 class Granted(Body):
     """A member takes part in a planned round; its own policy said so, by these rules."""
 
@@ -70,9 +74,12 @@ class Granted(Body):
     NEEDS_ROUND: ClassVar[bool] = True
     plan: DigestText
     """Digest of the plan's statement."""
-    dataset_records: Annotated[tuple[DigestText, ...], Field(max_length=64)] = ()
-    policy: DigestText | None = None
-    rules: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
+    dataset_records: DatasetRecords = ()
+    """Records of the datasets that it trains on; none while it has described none."""
+    policy: DigestText
+    """SHA-256 of the member's policy file, which stays with it."""
+    rules: Annotated[RuleIds, Field(min_length=1)]
+    """Ids of the rules of that file that permit."""
 
     def subjects(self) -> Mapping[str, Digest]:
         return {"plan": self.plan}
@@ -86,7 +93,12 @@ class Refused(Body):
     NEEDS_ROUND: ClassVar[bool] = True
     plan: DigestText
     reason: Line
-    rules: Annotated[tuple[Line, ...], Field(max_length=64)] = ()
+    dataset_records: DatasetRecords = ()
+    """Records of the datasets that may not be used."""
+    policy: DigestText | None = None
+    """SHA-256 of the member's policy file, if it could be read."""
+    rules: RuleIds = ()
+    """Ids of the rules that forbid; none where no rule permits."""
 
     def subjects(self) -> Mapping[str, Digest]:
         return {"plan": self.plan}
@@ -172,6 +184,22 @@ class Measured(Body):
     bytes: Count
     tokens: Count
     documents: Count
+
+    def subjects(self) -> Mapping[str, Digest]:
+        return {"base": self.base}
+
+
+class MeasureRefused(Body):
+    """A member does not measure a base on its text, and says by which rules."""
+
+    KIND: ClassVar[str] = "evaluation-refusal"
+    NEEDS_RUN: ClassVar[bool] = True
+    NEEDS_ROUND: ClassVar[bool] = True
+    base: DigestText
+    reason: Line
+    dataset_records: DatasetRecords = ()
+    policy: DigestText | None = None
+    rules: RuleIds = ()
 
     def subjects(self) -> Mapping[str, Digest]:
         return {"base": self.base}

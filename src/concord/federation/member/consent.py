@@ -1,0 +1,180 @@
+"""The member asks its own policy, before any byte of its text is read.
+
+    policy.cedar ─┐
+    charter, laws ─┴─► rules ─► one decision a dataset ─► may all of them be used?
+    log, round ──────────────►
+
+All or nothing: the text of a member's datasets is prepared as one, so a round that one of them may
+not be used for goes without this member. Whatever goes wrong, the answer is no, and it is given.
+What the engine says of an error can repeat what it was asked about; it stays in the member's own
+folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from concord.base.digest import Digest, digest_bytes
+from concord.base.errors import PolicyRefused, StorageError
+from concord.base.files import write_atomic
+from concord.charter.bundle import CharterBundle, member_policy
+from concord.charter.cedar_text import MAX_TEXT_BYTES
+from concord.charter.policy import Policy, Verdict
+from concord.federation.folders import MemberFolder
+from concord.ledger.permission import (
+    Action,
+    Circumstances,
+    Holding,
+    RoundAsked,
+    holdings,
+    question,
+)
+from concord.ledger.state.library import Library
+from concord.ledger.state.model import State
+
+MAX_REASON = 300
+MAX_RULES = 64
+MAX_RECORDS = 64
+FAULTS = "policy-faults.txt"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the member's policy says of one use of its data."""
+
+    allowed: bool
+    reason: str
+    """Why not, in words that may be published: names of datasets and rules alone."""
+    policy: Digest | None = None
+    records: tuple[Digest, ...] = ()
+    """Records of the datasets that are used; of those that may not be, if the answer is no."""
+    rules: tuple[str, ...] = ()
+
+
+class MemberConsent:
+    """One member's policy, as its machine asks it.
+
+    Args:
+        folder: The member's folder.
+    """
+
+    def __init__(self, folder: MemberFolder) -> None:
+        self._folder = folder
+        self._read: tuple[Digest, Digest, Policy] | None = None
+
+    def ask(
+        self,
+        state: State,
+        library: Library,
+        asked: RoundAsked,
+        *,
+        action: Action,
+        now: int,
+        stale: bool,
+    ) -> Answer:
+        """Whether all of the member's datasets may be used. Never raises: an error is a no.
+
+        Args:
+            state: What the member's own replica of the log adds up to.
+            library: Where the charter in force is looked up.
+            asked: The round.
+            action: What is to be done with the text.
+            now: Unix seconds.
+            stale: Whether the head of the log is too old to know of a halt.
+        """
+        digest, member = None, self._folder.id
+        try:
+            text = read_policy(self._folder)
+            digest = digest_bytes(text)
+            policy = self._policy(text, digest, library.bundle(state.charter_at(now)))
+            at = Circumstances(now=now, residency=self._residency(), stale=stale)
+            found = [
+                (
+                    holding,
+                    policy.decide(*question(state, asked, member, holding, at, action=action)),
+                )
+                for holding in holdings(state, member, self._records())
+            ]
+            answer = _answer(found, policy, digest)
+        except PolicyRefused as error:
+            self._keep(f"{error.code} {error}")
+            what = "read" if digest is None else "used under this charter"
+            return Answer(False, f"policy: the member's policy file cannot be {what}", digest)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is no
+            self._keep(repr(error))
+            return Answer(False, "policy: the question could not be asked", digest)
+        if faults := [fault for _, verdict in found for fault in verdict.faults]:
+            self._keep("\n".join(faults))
+        return answer
+
+    def _residency(self) -> str | None:
+        """Where this machine stands, if the member says so."""
+        return self._folder.load().residency if self._folder.file.exists() else None
+
+    def _records(self) -> Mapping[Digest, Mapping[str, Any]]:
+        """What the member's own dataset records say, by digest."""
+        return {}
+
+    def _policy(self, text: bytes, digest: Digest, bundle: CharterBundle) -> Policy:
+        """Validated once for each file and charter: that takes longer than many decisions."""
+        if self._read is None or self._read[:2] != (digest, bundle.digest):
+            rules = text.decode("utf-8")
+            self._read = (digest, bundle.digest, member_policy(bundle, rules))
+        return self._read[2]
+
+    def _keep(self, faults: str) -> None:
+        """What went wrong, for the member's own eyes; losing it costs nothing else."""
+        try:
+            path = self._folder.open_private() / FAULTS
+            write_atomic(path, faults.encode("utf-8", "replace"), mode=0o600)
+        except StorageError:
+            pass
+
+
+def read_policy(folder: MemberFolder) -> bytes:
+    """The member's policy file.
+
+    Raises:
+        PolicyRefused: it cannot be read, is no plain file, too long, or not UTF-8.
+    """
+    path = folder.policy
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise PolicyRefused(
+                "is no plain file", where=path, remedy="`concord init` and `concord join` write one"
+            )
+        with path.open("rb") as stream:
+            text = stream.read(MAX_TEXT_BYTES + 1)
+        text.decode("utf-8")
+    except OSError as error:
+        raise PolicyRefused(f"cannot be read: {error.strerror}", where=path) from error
+    except UnicodeDecodeError as error:
+        raise PolicyRefused("is not UTF-8", where=path) from error
+    if len(text) > MAX_TEXT_BYTES:
+        raise PolicyRefused(f"is longer than {MAX_TEXT_BYTES:,} bytes", where=path)
+    return text
+
+
+def _answer(found: Sequence[tuple[Holding, Verdict]], policy: Policy, digest: Digest) -> Answer:
+    refused = [(holding, verdict) for holding, verdict in found if not verdict.allowed]
+    named = [holding for holding, _ in refused or found]
+    records = tuple(sorted({one.record for one in named if one.record is not None}))
+    if not refused:
+        rules = {rule for _, verdict in found for rule in verdict.rule_ids}
+        return Answer(True, "", digest, records[:MAX_RECORDS], tuple(sorted(rules))[:MAX_RULES])
+    forbids = {rule for _, verdict in refused for rule in _forbidding(policy, verdict)}
+    reasons = (f"{holding.name}: {_why(policy, verdict)}" for holding, verdict in refused)
+    reason = f"policy: {'; '.join(reasons)}"[:MAX_REASON]
+    return Answer(False, reason, digest, records[:MAX_RECORDS], tuple(sorted(forbids))[:MAX_RULES])
+
+
+def _forbidding(policy: Policy, verdict: Verdict) -> tuple[str, ...]:
+    return tuple(rule for rule in verdict.rule_ids if policy.rules[rule].effect == "forbid")
+
+
+def _why(policy: Policy, verdict: Verdict) -> str:
+    if verdict.faults:
+        return "the rules could not be asked without an error"
+    return ", ".join(_forbidding(policy, verdict)) or "no rule permits"

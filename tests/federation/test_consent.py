@@ -1,0 +1,215 @@
+"""What a member's machine answers, from its own policy file: no unless it is told yes."""
+
+import pytest
+from consentlab import FOUNDERS, NOON, OPEN, Member
+
+from concord.base.digest import digest_bytes
+from concord.charter.template import default_policy
+from concord.federation.founding import Founder
+
+PERSONAL = "SECRET-CANARY"
+
+
+@pytest.fixture
+def member(tmp_path):
+    return Member(tmp_path)
+
+
+def test_a_founder_begins_with_the_default_policy_readable_by_it_alone(member):
+    assert member.folder.policy.read_text() == default_policy()
+    assert member.folder.policy.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_default_policy_lets_undescribed_text_into_open_models_of_public_interest(member):
+    for action in ("train", "evaluate"):
+        answer = member.ask(action)
+        assert answer.allowed
+        assert answer.rules == ("undescribed-for-open-models",)
+        assert answer.records == ()
+        assert answer.policy == digest_bytes(default_policy().encode())
+
+
+@pytest.mark.parametrize(
+    "use", [{"purpose": "advertising"}, {"model_licence": "LicenseRef-closed"}]
+)
+def test_the_default_policy_refuses_any_other_use_of_undescribed_text(member, use):
+    answer = member.ask(**use)
+    assert (answer.allowed, answer.rules) == (False, ())
+    assert answer.reason == "policy: undescribed: no rule permits"
+
+
+def test_described_data_goes_by_its_record_and_not_by_the_rule_for_undescribed_text(member):
+    record = member.describe()
+    answer = member.ask()
+    assert not answer.allowed, "the record cannot be read here, so it says nothing"
+    assert answer.records == (record,)
+    assert answer.reason == "policy: news: no rule permits"
+
+
+def test_a_revoked_record_refuses_with_the_rule_that_says_so(member):
+    member.write(OPEN)
+    record = member.describe()
+    assert member.ask().allowed
+    member.describe(revoked=True)
+    answer = member.ask()
+    assert (answer.allowed, answer.rules) == (False, ("charter-revoked",))
+    assert answer.records == (record,)
+
+
+def test_a_revoked_dataset_beside_one_that_stands_keeps_the_whole_member_out(member):
+    member.write(OPEN)
+    member.describe("law")
+    member.describe("news")
+    member.describe("news", revoked=True)
+    answer = member.ask()
+    assert answer.reason == "policy: news: charter-revoked"
+
+
+def test_a_dataset_that_is_described_again_is_revoked_no_more(member):
+    member.write(OPEN)
+    member.describe()
+    member.describe(revoked=True)
+    record = member.describe()
+    assert member.ask().records == (record,)
+    assert member.ask().allowed
+
+
+def test_datasets_of_others_are_not_asked_about(member):
+    member.write(OPEN)
+    member.describe(party="peru")
+    assert member.ask().records == ()
+
+
+@pytest.mark.parametrize("action", ["train", "evaluate"])
+def test_a_stale_head_counts_as_a_halt_for_the_policy_too(member, action):
+    answer = member.ask(action, stale=True)
+    assert (answer.allowed, answer.rules) == (False, ("charter-halt",))
+
+
+def test_text_that_is_read_elsewhere_than_its_owner_says_is_refused(member):
+    member.folder.write(name="Fiji", text=("text.txt",))
+    assert member.ask().allowed
+    with member.folder.file.open("a") as file:
+        file.write('residency = "US"\n')
+    assert member.ask().rules == ("charter-residency",)
+
+
+def test_an_unreadable_member_file_is_a_refusal(member):
+    member.folder.file.write_text("residency = 7")
+    answer = member.ask()
+    assert not answer.allowed
+    assert answer.reason == "policy: the question could not be asked"
+
+
+# --- files that cannot be used ------------------------------------------------------------------
+
+
+def test_a_missing_policy_is_a_refusal(member):
+    member.folder.policy.unlink()
+    answer = member.ask()
+    assert not answer.allowed
+    assert answer.reason == "policy: the member's policy file cannot be read"
+    assert answer.policy is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "permit (",
+        'permit (principal, action, resource);',
+        f'@id("a") permit (principal, action, resource) when {{ resource.name == "{PERSONAL}" }};',
+        f'@id("a") permit (principal, action, resource) when {{ "{PERSONAL}".revoked }};',
+        '@id("charter-halt") permit (principal, action, resource);',
+        "// x\n" * 20_000,
+    ],
+)  # fmt: skip
+def test_a_policy_that_does_not_validate_is_a_refusal_that_repeats_none_of_it(member, text):
+    digest = member.write(text)
+    answer = member.ask()
+    assert not answer.allowed
+    assert answer.reason.startswith("policy: the member's policy file cannot be")
+    assert PERSONAL not in repr(answer)
+    assert answer.policy in (digest, None)
+
+
+def test_a_policy_that_is_no_text_or_a_link_is_a_refusal(member, tmp_path):
+    member.folder.policy.write_bytes(b"\xff\xfe")
+    assert not member.ask().allowed
+    member.folder.policy.unlink()
+    (tmp_path / "elsewhere").write_text(OPEN)
+    member.folder.policy.symlink_to(tmp_path / "elsewhere")
+    assert not member.ask().allowed
+
+
+def test_a_changed_file_is_read_anew(member):
+    assert member.ask().allowed
+    digest = member.write('@id("never") forbid (principal, action, resource);')
+    answer = member.ask()
+    assert (answer.allowed, answer.rules, answer.policy) == (False, ("never",), digest)
+
+
+# --- errors of the engine -----------------------------------------------------------------------
+
+
+def test_an_error_of_the_engine_refuses_and_its_words_stay_at_the_member(member):
+    """The engine repeats what it was asked about; only the member's own file may hold that."""
+    member.write(
+        OPEN + '@id("sums") forbid (principal, action == Concord::Action::"train", resource) when'
+        f" {{ context.round + {2**63 - 1} > 0 }};"
+    )
+    answer = member.ask()
+    assert not answer.allowed
+    assert answer.rules == ()
+    assert answer.reason == "policy: undescribed: the rules could not be asked without an error"
+    kept = member.folder.private / "policy-faults.txt"
+    assert "overflow" in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_cannot_be_asked_is_a_refusal_without_the_words_of_the_error(member):
+    """A roster with a stranger: the question itself cannot be made."""
+    answer = member.ask(roster=("fiji", PERSONAL.lower()))
+    assert not answer.allowed
+    assert PERSONAL.lower() not in repr(answer)
+    assert PERSONAL.lower() in (member.folder.private / "policy-faults.txt").read_text()
+
+
+# --- what a ministry can ask about the others ---------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "allowed"), [("public-institution", True), ("company", False),
+                                               ("unstated", False)])  # fmt: skip
+def test_a_member_can_demand_that_no_private_company_is_called(tmp_path, kind, allowed):
+    founders = {**FOUNDERS, "peru": Founder(jurisdiction="PE", kind=kind)}
+    member = Member(tmp_path, founders=founders)
+    member.write(
+        OPEN + '@id("no-company") forbid (principal, action == Concord::Action::"train",'
+        " resource) when { context.private_owners };"
+    )
+    answer = member.ask()
+    assert answer.allowed == allowed
+    assert answer.rules == (("open",) if allowed else ("no-company",))
+    assert member.ask(roster=("chad", "fiji")).allowed, "a round without it"
+
+
+def test_the_charter_in_force_is_what_a_rule_sees(member):
+    digest = member.office.state.charter
+    rule = (
+        '@id("ratified") forbid (principal, action == Concord::Action::"train", resource)'
+        ' when {{ context.charter_hash != "{}" }};'
+    )
+    member.write(OPEN + rule.format(digest))
+    assert member.ask().allowed
+    member.write(OPEN + rule.format("sha256:" + "0" * 64))
+    assert member.ask().rules == ("ratified",)
+
+
+def test_time_is_the_members_own(member):
+    member.write(
+        OPEN + '@id("until") forbid (principal, action == Concord::Action::"train", resource)'
+        ' when { context.now >= datetime("2027-01-01") };'
+    )
+    assert member.ask().allowed
+    member.clock.now = NOON + 200 * 86_400
+    assert member.ask().rules == ("until",)
