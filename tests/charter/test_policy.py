@@ -35,6 +35,11 @@ DATASET = {
     "expires": instant("2030-01-01"),
     "revoked": False,
     "described": True,
+    "tier": "P",
+    "languages": ["sw"],
+    "residency": ["KE"],
+    "not_in": [],
+    "updates_may_leave": True,
 }
 CONTEXT = {
     "purpose": "public-interest",

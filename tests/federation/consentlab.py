@@ -2,6 +2,7 @@
 
 from concord.base.digest import digest_bytes
 from concord.base.objects import ObjectStore
+from concord.charter.dataset import DatasetDocument, record_bytes
 from concord.charter.run import parse_run
 from concord.federation.folders import MemberFolder
 from concord.federation.founding import Founder
@@ -10,6 +11,25 @@ from concord.ledger.permission import RoundAsked
 from concord.ledger.statements.evidence import DatasetRecord
 from concord.testing.founded import found
 
+TERMS = {
+    "title": "News",
+    "description": "News of one year.",
+    "languages": ["fj"],
+    "sources": ["A newspaper"],
+    "licences": ["CC-BY-4.0"],
+    "rights_holder": "The newspaper",
+    "origin": ["FJ"],
+    "sensitivity": "public",
+    "tier": "P",
+    "purposes": ["public-interest"],
+    "stages": ["pretraining"],
+    "model_licences": ["Apache-2.0"],
+    "residency": ["FJ"],
+    "expires": "2031-12-31",
+    "updates_may_leave": True,
+    "consent": "Contract of 2025",
+    "community_review": "None",
+}
 NOON = 1_790_000_000
 FOUNDERS = {
     "chad": Founder(jurisdiction="TD", kind="public-institution"),
@@ -17,6 +37,31 @@ FOUNDERS = {
     "peru": Founder(jurisdiction="PE", kind="public-institution"),
 }
 OPEN = '@id("open") permit (principal, action, resource);\n'
+
+
+def record(dataset, member, **terms):
+    """Bytes of a dataset record."""
+    value = {
+        "held": {"member": member, "dataset": dataset},
+        "recorded": "2026-01-01",
+        "terms": TERMS | terms,
+        "counts": {"documents": 3, "bytes": 1_000},
+        "personal_data": {
+            "scanner": "none",
+            "jurisdictions": [],
+            "treatment": "keep",
+            "scanned_documents": 3,
+            "documents": 0,
+        },
+        "commitment": {"root": "ab" * 32, "size": 3},
+    }
+    return record_bytes(DatasetDocument.model_validate(value))
+
+
+def keep_record(folder, dataset, data):
+    """Put a record where the member's machine finds it."""
+    own = folder.open_private("datasets", dataset)
+    (own / "record.json").write_bytes(data)
 
 
 class Clock:
@@ -46,16 +91,35 @@ class Member:
         self.folder.policy.write_text(text)
         return digest_bytes(text.encode())
 
-    def describe(self, dataset="news", *, revoked=False, party="fiji"):
-        """A statement about a dataset; its record is nowhere."""
-        record = digest_bytes(dataset.encode())
-        self.office.say(DatasetRecord(dataset=dataset, record=record, revoked=revoked), party=party)
-        return record
+    def describe(self, dataset="news", *, revoked=False, party="fiji", keep=True, **terms):
+        """A record of a dataset, at the member, and the statement about it."""
+        data = record(dataset, party, **terms)
+        if keep:
+            keep_record(self.folder, dataset, data)
+        digest = digest_bytes(data)
+        self.office.say(DatasetRecord(dataset=dataset, record=digest, revoked=revoked), party=party)
+        return digest
 
-    def ask(self, action="train", *, stale=False, mode="open", round_=7, roster=None, **use):
+    def ask(
+        self,
+        action="train",
+        *,
+        stale=False,
+        mode="open",
+        round_=7,
+        roster=None,
+        datasets=None,
+        **use,
+    ):
         run = parse_run({"name": "x", "roster": [{"id": m} for m in FOUNDERS], "use": use})
         state = self.office.state
         asked = RoundAsked(run, round_, roster or tuple(state.seated()), mode)
         return self.consent.ask(
-            state, self.office.library, asked, action=action, now=self.clock.now, stale=stale
+            state,
+            self.office.library,
+            asked,
+            action=action,
+            now=self.clock.now,
+            stale=stale,
+            datasets=datasets,
         )

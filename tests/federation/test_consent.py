@@ -1,5 +1,7 @@
 """What a member's machine answers, from its own policy file: no unless it is told yes."""
 
+from datetime import UTC, datetime
+
 import pytest
 from consentlab import FOUNDERS, NOON, OPEN, Member
 
@@ -41,9 +43,80 @@ def test_the_default_policy_refuses_any_other_use_of_undescribed_text(member, us
 def test_described_data_goes_by_its_record_and_not_by_the_rule_for_undescribed_text(member):
     record = member.describe()
     answer = member.ask()
-    assert not answer.allowed, "the record cannot be read here, so it says nothing"
+    assert (answer.allowed, answer.rules) == (True, ("as-described",))
     assert answer.records == (record,)
-    assert answer.reason == "policy: news: no rule permits"
+    refused = member.ask(purpose="advertising")
+    assert (refused.allowed, refused.rules) == (False, ())
+    assert refused.reason == "policy: news: no rule permits"
+    assert refused.records == (record,)
+
+
+@pytest.mark.parametrize("action", ["train", "evaluate"])
+def test_an_expired_record_is_refused_from_its_day_on(member, action):
+    member.describe(expires="2026-09-22")
+    assert member.ask(action).allowed
+    member.clock.now = int(datetime(2026, 9, 22, tzinfo=UTC).timestamp()) - 1
+    assert member.ask(action).allowed
+    member.clock.now += 1
+    assert member.ask(action).rules == ("charter-expired",)
+
+
+def test_a_record_that_the_member_cannot_read_says_nothing_and_is_refused(member):
+    member.write(OPEN)
+    record = member.describe(keep=False)
+    answer = member.ask()
+    assert (answer.allowed, answer.records) == (False, (record,))
+
+
+def test_a_record_that_was_altered_at_the_member_is_refused(member):
+    member.write(OPEN)
+    member.describe()
+    path = member.folder.private / "datasets" / "news" / "record.json"
+    path.write_bytes(path.read_bytes().replace(b"2031", b"2039"))
+    assert not member.ask().allowed
+
+
+def test_a_dataset_that_the_log_does_not_know_is_refused_where_its_text_is_used(member):
+    member.write(OPEN)
+    member.describe("law")
+    assert member.ask(datasets=["law"]).allowed
+    answer = member.ask(datasets=["law", "news"])
+    assert not answer.allowed
+    assert answer.reason.startswith("policy: news: ")
+
+
+def test_a_revoked_dataset_whose_text_is_no_longer_used_keeps_nobody_out(member):
+    member.write(OPEN)
+    law = member.describe("law")
+    member.describe("news")
+    member.describe("news", revoked=True)
+    assert member.ask(datasets=["law"]).records == (law,)
+
+
+@pytest.mark.parametrize(("place", "rules"), [
+    ("FJ", ("as-described",)),
+    ("US", ("charter-residency", "outside-the-places-of-its-terms")),
+])  # fmt: skip
+def test_text_is_read_only_where_its_terms_say(member, place, rules):
+    member.describe()
+    member.folder.write(name="Fiji", text=("text.txt",))
+    with member.folder.file.open("a") as file:
+        file.write(f'residency = "{place}"\n')
+    assert member.ask().rules == rules
+
+
+def test_terms_by_which_no_update_leaves_forbid_training_and_allow_measuring(member):
+    member.describe(updates_may_leave=False, stages=["evaluation"])
+    assert member.ask(stage="evaluation").rules == ("charter-updates-stay",)
+    assert member.ask("evaluate", stage="evaluation").allowed
+
+
+def test_personal_text_needs_privacy_and_sealing_whatever_the_file_permits(member):
+    member.write(OPEN)
+    member.describe(sensitivity="personal")
+    assert member.ask().rules == ("charter-privacy-floor",)
+    assert member.ask(mode="sealed").rules == ("charter-privacy-floor",)
+    assert member.ask("evaluate").allowed
 
 
 def test_a_revoked_record_refuses_with_the_rule_that_says_so(member):

@@ -1,6 +1,7 @@
 """Policies in real rounds: they go on without whoever refuses, and all of it is said."""
 
 import pytest
+from consentlab import keep_record, record
 from scriptedlab import MEMBERS, Federation, document
 
 from concord.base.clock import SystemClock
@@ -13,7 +14,8 @@ from concord.ledger.statements.evidence import DatasetRecord
 from concord.ledger.statements.rounds import Granted, MeasureRefused, Refused
 
 pytestmark = pytest.mark.processes
-RECORD = digest_bytes(b"a record")
+DATA = record("news", "fiji")
+RECORD = digest_bytes(DATA)
 ROUNDS = 4
 OPEN = '@id("open") permit (principal, action, resource);\n'
 NEVER_MEASURE = (
@@ -66,7 +68,7 @@ def test_every_grant_names_the_policy_file_and_the_rule_that_permits(federation)
 
 
 def test_a_revocation_takes_effect_at_the_next_round_without_anyones_consent(federation):
-    write_policy(federation, OPEN)
+    keep_record(FederationFolder(federation.root).member("fiji"), "news", DATA)
     office(federation).say(DatasetRecord(dataset="news", record=RECORD), party="fiji")
 
     def revoke():
@@ -78,7 +80,9 @@ def test_a_revocation_takes_effect_at_the_next_round_without_anyones_consent(fed
     records = federation.run(document(count=ROUNDS), watcher=WhenCommitted(2, revoke))
     assert [("fiji" in record.contributions) for record in records[1:]] == [True] * 2 + [False] * 2
     assert all(set(r.contributions) >= set(MEMBERS) - {"fiji"} for r in records[1:])
-    assert all(body.dataset_records == (RECORD,) for body in said(federation, Granted).values())
+    grants = said(federation, Granted)
+    assert all(body.dataset_records == (RECORD,) for body in grants.values())
+    assert all(body.rules == ("as-described",) for body in grants.values())
     refusals = said(federation, Refused)
     assert set(refusals) == {2, 3}
     for body in refusals.values():

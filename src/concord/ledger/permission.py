@@ -6,7 +6,7 @@ anyone with the policy file can ask it again about rounds that are past.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
@@ -75,6 +75,11 @@ def undescribed(*, described: bool = False, revoked: bool = False) -> dict[str, 
         "expires": instant(NEVER),
         "revoked": revoked,
         "described": described,
+        "tier": "",
+        "languages": [],
+        "residency": [],
+        "not_in": [],
+        "updates_may_leave": False,
     }
 
 
@@ -137,24 +142,32 @@ def context(state: State, asked: RoundAsked, member: str, at: Circumstances) -> 
 
 
 def holdings(
-    state: State, member: str, attributes: Mapping[Digest, Mapping[str, Any]]
+    state: State,
+    member: str,
+    attributes: Mapping[Digest, Mapping[str, Any]],
+    names: Collection[str] | None = None,
 ) -> Sequence[Holding]:
-    """A member's datasets, those it revoked too; text without any record is one of its own.
-
-    A revoked dataset stays among them: its text may still be among what is trained on.
+    """A member's datasets; text without any record is one of its own.
 
     Args:
         attributes: What records say, by digest. A record that is missing says nothing: no permit
             that asks for a purpose or a licence holds for it.
+        names: Datasets whose text the member would use. None: all of the log, those that it
+            revoked too, whose text may still be among the rest.
     """
     standing = state.datasets.get(member, {})
     gone = state.revoked_datasets.get(member, {})
-    if not standing and not gone:
+    if not standing and not gone and not names:
         return [Holding(UNDESCRIBED, None, undescribed())]
     unknown = undescribed(described=True)
+    known: dict[str, Digest | None] = {**standing, **gone}
     return [
-        Holding(name, record, {**attributes.get(record, unknown), "revoked": name in gone})
-        for name, record in sorted({**standing, **gone}.items())
+        Holding(
+            name,
+            known.get(name),
+            {**attributes.get(known.get(name) or "", unknown), "revoked": name in gone},
+        )
+        for name in sorted(known if names is None else names)
     ]
 
 

@@ -33,19 +33,34 @@ def dataset_attributes(document: DatasetDocument, *, revoked: bool = False) -> d
         "max_epsilon": decimal(f"{terms.max_epsilon:.{EPSILON_PLACES}f}"),
         "expires": instant(terms.expires.isoformat()),
         "revoked": revoked,
+        "described": True,
+        "tier": terms.tier,
+        "languages": sorted(terms.languages),
+        "residency": sorted(terms.residency),
+        "not_in": sorted(terms.not_in),
+        "updates_may_leave": terms.updates_may_leave,
     }
 
 
 def dataset_entities(
-    document: DatasetDocument, *, jurisdiction: str, owner: str, revoked: bool = False
+    document: DatasetDocument,
+    *,
+    jurisdiction: str,
+    owner: str,
+    kind: str = "unstated",
+    revoked: bool = False,
 ) -> list[dict[str, Any]]:
     """The dataset and the member that holds it, as a decision takes them.
 
     Args:
         jurisdiction: The member's, from the log.
         owner: The member's legal owner, from the log.
+        kind: What that owner is, from the log.
     """
     return [
         entity(dataset_uid(document), dataset_attributes(document, revoked=revoked)),
-        entity(Uid("Member", document.held.member), {"jurisdiction": jurisdiction, "owner": owner}),
+        entity(
+            Uid("Member", document.held.member),
+            {"jurisdiction": jurisdiction, "owner": owner, "kind": kind},
+        ),
     ]

@@ -12,15 +12,16 @@ folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from concord.base.digest import Digest, digest_bytes
-from concord.base.errors import PolicyRefused, StorageError
+from concord.base.errors import ConcordError, PolicyRefused, StorageError
 from concord.base.files import write_atomic
 from concord.charter.bundle import CharterBundle, member_policy
 from concord.charter.cedar_text import MAX_TEXT_BYTES
+from concord.charter.dataset import dataset_attributes, parse_record
 from concord.charter.policy import Policy, Verdict
 from concord.federation.folders import MemberFolder
 from concord.ledger.permission import (
@@ -73,6 +74,7 @@ class MemberConsent:
         action: Action,
         now: int,
         stale: bool,
+        datasets: Collection[str] | None = None,
     ) -> Answer:
         """Whether all of the member's datasets may be used. Never raises: an error is a no.
 
@@ -83,6 +85,8 @@ class MemberConsent:
             action: What is to be done with the text.
             now: Unix seconds.
             stale: Whether the head of the log is too old to know of a halt.
+            datasets: Names of those whose text would be used. None: all that the log holds of this
+                member, those that it revoked too.
         """
         digest, member = None, self._folder.id
         try:
@@ -95,7 +99,7 @@ class MemberConsent:
                     holding,
                     policy.decide(*question(state, asked, member, holding, at, action=action)),
                 )
-                for holding in holdings(state, member, self._records())
+                for holding in holdings(state, member, self._records(), datasets)
             ]
             answer = _answer(found, policy, digest)
         except PolicyRefused as error:
@@ -114,8 +118,18 @@ class MemberConsent:
         return self._folder.load().residency if self._folder.file.exists() else None
 
     def _records(self) -> Mapping[Digest, Mapping[str, Any]]:
-        """What the member's own dataset records say, by digest."""
-        return {}
+        """What the member's own dataset records say, by digest; one that is faulty says nothing."""
+        found = {}
+        for path in sorted((self._folder.private / "datasets").glob("*/record.json")):
+            data = path.read_bytes()
+            try:
+                document = parse_record(data, where=path)
+            except ConcordError as error:
+                self._keep(f"{error.code} {error}")
+                continue
+            if document.held.member == self._folder.id:
+                found[digest_bytes(data)] = dataset_attributes(document)
+        return found
 
     def _policy(self, text: bytes, digest: Digest, bundle: CharterBundle) -> Policy:
         """Validated once for each file and charter: that takes longer than many decisions."""
