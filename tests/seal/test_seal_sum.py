@@ -46,7 +46,7 @@ def test_sum_is_exact_for_every_set_of_drop_outs(size: int, bits: int) -> None:
 
 
 @pytest.mark.parametrize("bits", [16, 32])
-@pytest.mark.parametrize("size", [12, 16, 24, 32])
+@pytest.mark.parametrize("size", [9, 12, 16, 24, 31, 32])
 def test_sum_is_exact_for_random_drop_outs(size: int, bits: int) -> None:
     rng = np.random.default_rng(size + bits)
     cohort, ring = cohort_of(size), Ring(bits, size)
