@@ -5,11 +5,14 @@ import json
 import pytest
 from clilab import Federation, concord
 
+from concord.base.clock import SystemClock
 from concord.charter.dataset import parse_record
 from concord.data.prepare import read_prepared
 from concord.federation.datasets import own_records
 from concord.federation.folders import FederationFolder
 from concord.federation.member.text import MemberText
+from concord.federation.office import Office
+from concord.ledger.statements.evidence import DatasetRecord
 
 CANARY = "zanzibari-canary-kqx-7741"
 TERMS = """
@@ -92,6 +95,10 @@ def record_of(told, atlas):
     return parse_record(told("show", atlas, "chad/letters", "--json").strip().encode())
 
 
+def record_digest(told, atlas):
+    return json.loads(told("list", atlas, "--json"))[0]["record"]
+
+
 # --- add, show, list ---------------------------------------------------------------------------
 
 
@@ -99,7 +106,7 @@ def test_a_dataset_is_described_by_its_file_and_read_again_from_log_and_objects(
     write_terms(atlas)
     said = told("add", atlas, "letters", "--as", "chad")
     assert "30 documents" in said
-    assert "found in 1 of 30 documents, 1 place masked" in said
+    assert "personal data: found in 1 of 30 documents, 1 place masked" in said
     record = record_of(told, atlas)
     assert record.held.member == "chad"
     assert record.counts.documents == record.commitment.size == 30
@@ -192,6 +199,38 @@ def test_what_a_member_keeps_of_a_dataset_is_readable_by_nobody_else(recorded):
     kept = [*(private / "datasets" / "letters").iterdir(), private / "commitment.key"]
     assert len(kept) == 4
     assert {path.stat().st_mode & 0o077 for path in kept} == {0}
+
+
+def test_a_published_copy_holds_the_record_and_nothing_of_the_text(
+    recorded, told, tmp_path, capsys
+):
+    said = concord(capsys, "publish", recorded, tmp_path / "copy")
+    assert said.status == 0, said.err
+    assert "Letters of Chad" in told("show", tmp_path / "copy", "chad/letters")
+    copied = [path for path in (tmp_path / "copy").rglob("*") if path.is_file()]
+    assert not [path for path in copied if CANARY.encode() in path.read_bytes()]
+
+
+def test_a_copy_without_the_record_or_with_a_spoilt_one_says_so(recorded, told, capsys):
+    digest = record_digest(told, recorded)
+    path = FederationFolder(recorded).objects.path(digest)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"Letters of Chad", b"Letters of Mali"))
+    said = concord(capsys, "verify", recorded)
+    assert said.status == 10
+    assert "dataset record" in said.out + said.err
+    path.unlink()
+    assert concord(capsys, "verify", recorded).status == 0
+    assert "ask its member" in told("show", recorded, "chad/letters", status=2)
+    assert "its record is not here" in told("list", recorded)
+
+
+def test_a_record_of_another_member_is_not_believed(recorded, told):
+    office = Office(FederationFolder(recorded), SystemClock())
+    digest = record_digest(told, recorded)
+    office.say(DatasetRecord(dataset="letters", record=digest), party="fiji")
+    said = told("show", recorded, "fiji/letters", status=2)
+    assert "names a record of chad/letters" in said
 
 
 # --- opening -----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from concord.cli import desk
 from concord.cli.data import text_progress
 from concord.cli.dataset_template import TEMPLATE
 from concord.cli.say import columns, count, say, say_json, warn
-from concord.federation.folders import FederationFolder, MemberFolder, toml_string
+from concord.federation.folders import FederationFolder, MemberFolder
 from concord.ledger.archive import Archive
 from concord.ledger.sentences import short
 from concord.ledger.statements.evidence import DatasetRecord
@@ -100,7 +100,12 @@ def add(
 
     Example: concord data add atlas gazette --as kenya
     """
-    from concord.federation.datasets import dataset, make_record, parse_dataset_file
+    from concord.federation.datasets import (
+        dataset,
+        dataset_toml,
+        make_record,
+        parse_dataset_file,
+    )
 
     options = {
         "title": title,
@@ -135,7 +140,7 @@ def add(
             where=one.path,
             remedy="edit it, and give no options; or remove it",
         )
-    written = _toml(given) if given else None
+    written = dataset_toml(given) if given else None
     file = one.load() if written is None else parse_dataset_file(written, where="options")
     with text_progress(Console(stderr=True)) as on_progress:
         made = make_record(
@@ -287,7 +292,7 @@ def find_record(folder: Path, which: str) -> tuple[Seat, DatasetDocument]:
             where="MEMBER/DATASET",
             remedy=f"there are: {', '.join(list(seats)[:8]) or 'none'}",
         )
-    return seats[which], _record(folder, seats[which].record)
+    return seats[which], _record(folder, seats[which])
 
 
 def find_statement(folder: Path, member: str, record: Digest) -> tuple[Seat, DatasetDocument]:
@@ -298,15 +303,23 @@ def find_statement(folder: Path, member: str, record: Digest) -> tuple[Seat, Dat
     """
     for seat in _statements(desk.open_archive(folder)):
         if seat.member == member and seat.record == record and not seat.revoked:
-            return seat, _record(folder, record)
+            return seat, _record(folder, seat)
     raise DocumentError(f"the log holds no such record of {member!r}", where=record)
 
 
-def _record(folder: Path, digest: Digest) -> DatasetDocument:
-    document = record_at_hand(FederationFolder(folder.resolve()).objects, digest)
+def _record(folder: Path, seat: Seat) -> DatasetDocument:
+    document = record_at_hand(FederationFolder(folder.resolve()).objects, seat.record)
     if document is None:
         raise DocumentError(
-            "this record is not among the objects", where=digest, remedy="ask its member for it"
+            "this record is not among the objects",
+            where=seat.record,
+            remedy="ask its member for it",
+        )
+    if (document.held.member, document.held.dataset) != (seat.member, seat.dataset):
+        raise DocumentError(
+            f"{seat.key} names a record of {document.held.member}/{document.held.dataset}",
+            where=f"entry {seat.index}",
+            remedy="a member records its own datasets only; believe none of it",
         )
     return document
 
@@ -376,31 +389,20 @@ def _personal_words(document: DatasetDocument) -> str:
         "leave_out": f"{count(personal.left_out, 'document')} left out",
     }[personal.treatment]
     scanned = count(personal.scanned_documents, "document")
+    if not personal.documents:
+        return f"none found by its patterns in {scanned}"
     return f"found in {personal.documents:,} of {scanned}, {done}"
 
 
 def _tell(document: DatasetDocument) -> None:
     terms, personal = document.terms, document.personal_data
     say(f"  {count(document.counts.documents, 'document')}, {document.counts.bytes:,} bytes")
-    say(f"  personal data {_personal_words(document)}")
+    say(f"  personal data: {_personal_words(document)}")
     if personal.documents and personal.treatment == "keep" and terms.sensitivity != "personal":
         warn(
             "note: documents with personal data are kept, and sensitivity says"
             f" {terms.sensitivity!r}; consider personal_data = 'mask', or sensitivity = 'personal'"
         )
-
-
-def _toml(values: Mapping[str, Any]) -> str:
-    lines = ["# Terms of a dataset; text and heldout stay with this member."]
-    for key, value in values.items():
-        if isinstance(value, list):
-            written = f"[{', '.join(map(toml_string, value))}]"
-        elif isinstance(value, bool):
-            written = str(value).lower()
-        else:
-            written = toml_string(value)
-        lines.append(f"{key} = {written}")
-    return "\n".join(lines) + "\n"
 
 
 def _member_folder(folder: Path, party: str) -> MemberFolder:

@@ -40,6 +40,7 @@ def demo(
     from concord.cli.initialise import found_here, make_almanac_federation
     from concord.cli.pipeline import run_and_report
     from concord.cli.watch import TerminalWatcher
+    from concord.federation.datasets import describe_almanacs
     from concord.observatory.terminal import print_report
 
     _prepare_folder(folder, force=force)
@@ -48,7 +49,9 @@ def demo(
     console.print("Writing six nations' almanacs from Unicode CLDR …", style="dim")
     languages = make_almanac_federation(folder, MEMBERS, almanac_bytes=1_200_000, seed=seed)
     federation = FederationFolder(folder.resolve())
-    charter = found_here(federation, "demo", languages)
+    office = found_here(federation, "demo", languages)
+    describe_almanacs(office)
+    charter = office.charter
     console.print(
         f"Founded under a charter that {len(languages)} members signed; all else is in its log.",
         style="dim",

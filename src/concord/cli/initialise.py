@@ -16,10 +16,10 @@ from concord.base.clock import SystemClock
 from concord.base.errors import CorpusNotFound, DocumentError
 from concord.base.files import storage_errors
 from concord.base.identifiers import check_identifier
-from concord.charter.constitution import Charter
 from concord.charter.template import write_default_charter
 from concord.cli.templates import RunChoices, run_toml
 from concord.federation.folders import FederationFolder
+from concord.federation.office import Office
 
 TEXT_ENDINGS = (".txt", ".jsonl", ".parquet")
 COMPRESSED = (".gz", ".zst")
@@ -61,6 +61,7 @@ def initialise(
 
     Example: concord init atlas --text corpora --parallel flores --member kenya=swh_Latn
     """
+    from concord.federation.datasets import describe_almanacs
     from concord.federation.preflight import check_run
 
     check_identifier(name, where="--name")
@@ -78,7 +79,10 @@ def initialise(
                 making, text, heldout=heldout, parallel=parallel, wanted=wanted
             )
         federation = FederationFolder(making)
-        charter = found_here(federation, folder.resolve().name, made, founders)
+        office = found_here(federation, folder.resolve().name, made, founders)
+        charter = office.charter
+        if text is None:
+            describe_almanacs(office)
         choices = RunChoices(
             owner_cap=str(charter.influence.owner_cap),
             clip=True,
@@ -98,7 +102,7 @@ def initialise(
 
 def found_here(
     federation: FederationFolder, title: str, members: Iterable[str], founders: Path | None = None
-) -> Charter:
+) -> Office:
     """Write the default charter, make everybody's keys, and found the federation.
 
     Raises:
@@ -111,8 +115,8 @@ def found_here(
     chosen = sorted(members)
     file = read_founders(founders, chosen)
     labels = {member: federation.member(member).load().name for member in chosen}
-    bundle = write_default_charter(federation.charter, title, members=len(chosen))
-    found_federation(
+    write_default_charter(federation.charter, title, members=len(chosen))
+    return found_federation(
         federation,
         federation_id(title),
         file.founders(chosen, labels),
@@ -120,7 +124,6 @@ def found_here(
         coordinator=file.coordinator or chosen[0],
         clock=SystemClock(),
     )
-    return bundle.charter
 
 
 def federation_id(title: str) -> str:

@@ -1,7 +1,7 @@
 """A copy of a federation that anybody may have: log and objects, and nothing else.
 
     OUT/log/checkpoint, OUT/log/tile/…     what `LogReader` reads
-    OUT/objects/sha256/ab/cdef…            every object that the log names and a reader needs
+    OUT/objects/sha256/ab/cdef…            every object that a reader needs, and dataset records
 
 What is copied is what the log names by digest, never a folder as a whole, so that no key, no text
 and no member's own file can come along. Files never change once written, but the checkpoint, which
@@ -49,12 +49,13 @@ def publish(verification: Verification, out: Path) -> Published:
     source = verification.folder
     _check_out(source, out)
     store, total = ObjectStore(out / "objects"), 0
-    for need in verification.needed:
+    wanted = [*verification.needed, *verification.offered]
+    for need in wanted:
         total += _copy_object(verification.objects, store, need)
     for tile in tiles_of(verification.reader.size):
         _copy_tile(source / "log", out / "log", tile)
     write_atomic(out / "log" / CHECKPOINT, verification.note.encode())
-    return Published(verification.reader.size, len(verification.needed), total)
+    return Published(verification.reader.size, len(wanted), total)
 
 
 def tiles_of(size: int) -> Iterator[Tile]:

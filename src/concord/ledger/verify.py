@@ -39,6 +39,7 @@ from concord.ledger.replay import ReplayedRound, Replayer
 from concord.ledger.replica import Replica
 from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import State
+from concord.ledger.statements.evidence import DatasetRecord
 from concord.ledger.statements.rounds import UpdateSent
 from concord.ledger.tiles import CHECKPOINT
 from concord.ledger.verify_heads import check_pinned, check_times, compare_with
@@ -85,6 +86,8 @@ class Verification:
         self.wishes = Wishes() if wishes is None else wishes
         self.steps: list[Step] = []
         self.needed: list[Need] = []
+        self.offered: list[Need] = []
+        """Dataset records that are there: they are checked and published, and need not be."""
         self.account = Account()
         self.objects = ObjectStore(folder / "objects")
         self.work = 0
@@ -95,6 +98,7 @@ class Verification:
         self._library = ObjectLibrary(self.objects)
         self._replica = Replica(self._library)
         self._documents: list[Need] = []
+        self._records: dict[Digest, Need] = {}
         self._log_keys: list[tuple[int, str]] = []
         self.replayed: dict[Digest, dict[int, ReplayedRound]] = {}
         self._reader: LogReader | None = None
@@ -160,6 +164,9 @@ class Verification:
         place = statement.place(index)
         for digest in self._library.named_by(statement):
             self._documents.append(Need(digest, f"document named by {statement.kind}", place))
+        if isinstance(statement.body, DatasetRecord):
+            record = statement.body.record
+            self._records.setdefault(record, Need(record, "dataset record", place))
         log_key = self.state.coordinator.log_key
         if not self._log_keys or self._log_keys[-1][1] != log_key:
             self._log_keys.append((index + 1, log_key))
@@ -192,7 +199,8 @@ class Verification:
         spare = {d: n for d, n in droppable(runs).items() if d not in wanted}
         there = {d: n for d, n in spare.items() if d in self.objects}
         self.needed = list(wanted.values())
-        looked_at = [*self.needed, *there.values()]
+        self.offered = [n for d, n in self._records.items() if d in self.objects]
+        looked_at = [*self.needed, *self.offered, *there.values()]
         with self._step(4, sum(self._size(need) for need in looked_at)) as done:
             for need in looked_at:
                 self._check_object(need)

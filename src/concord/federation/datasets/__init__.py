@@ -1,9 +1,11 @@
 """A member's datasets: files, records, and openings of single documents."""
 
+from concord.federation.datasets.almanac import describe_almanacs
 from concord.federation.datasets.files import (
     Dataset,
     DatasetFile,
     dataset,
+    dataset_toml,
     datasets,
     own_records,
     parse_dataset_file,
@@ -16,7 +18,9 @@ __all__ = [
     "Dataset",
     "DatasetFile",
     "dataset",
+    "dataset_toml",
     "datasets",
+    "describe_almanacs",
     "make_record",
     "open_document",
     "own_records",

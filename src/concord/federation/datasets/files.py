@@ -10,6 +10,7 @@ Only the record leaves. It holds terms, counts and one hash: no text, no path, n
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from concord.charter.dataset.croissant import MAX_RECORD_BYTES
 from concord.charter.run import describe
 from concord.data.corpus import TextPart
 from concord.data.personal import PersonalDataRule, known_jurisdictions
-from concord.federation.folders import MemberFolder
+from concord.federation.folders import MemberFolder, toml_string
 
 RECORD, LEAVES, SOURCES, REVOKED = "record.json", "leaves.bin", "sources", "revoked"
 
@@ -192,6 +193,20 @@ def parse_dataset_file(text: str, *, where: object) -> DatasetFile:
         raise DocumentError(
             f"is not TOML: {error}", where=where, remedy="correct that place"
         ) from error
+
+
+def dataset_toml(values: Mapping[str, object]) -> str:
+    """A dataset's file from its fields, which are texts, truth values and lists of texts."""
+    lines = ["# Terms of a dataset; text and heldout stay with this member."]
+    for key, value in values.items():
+        if isinstance(value, list | tuple):
+            written = f"[{', '.join(toml_string(str(one)) for one in value)}]"
+        elif isinstance(value, bool):
+            written = str(value).lower()
+        else:
+            written = toml_string(str(value))
+        lines.append(f"{key} = {written}")
+    return "\n".join(lines) + "\n"
 
 
 def dataset(member: MemberFolder, name: str) -> Dataset:
