@@ -21,11 +21,14 @@ _NATIONAL = re.compile(
     r"(?<![\w+.,/:-])\(?\d{1,12}(?:(?:\)[ -]?| ?[-/.] ?| )\d{1,8}){0,4}(?![\w]|[.,:/-]\d)",
     re.ASCII,
 )
+_YEAR = r"(?:1[3-9]|2[0145])\d\d"
+"""Of the common calendars: solar and lunar Hijri, Gregorian, Buddhist."""
 _OTHER = re.compile(
-    r"\d{1,2}([./ -])\d{1,2}\1(?:1[5-9]|20)\d\d|(?:1[5-9]|20)\d\d([./ -])\d{1,2}\2\d{1,2}"  # days
-    r"|(?:1[5-9]|20)\d\d ?[-/] ?(?:1[5-9]|20)\d\d"  # years
+    rf"\d{{1,2}} ?([./ -]) ?\d{{1,2}} ?\1 ?{_YEAR}(?!\d)|\d ?/ ?\d{{1,3}} ?/ ?{_YEAR}(?!\d)"
+    rf"|{_YEAR} ?([./ -]) ?\d{{1,2}} ?\2 ?\d{{1,2}}"
+    rf"|{_YEAR} ?[-/] ?{_YEAR}|^\(\d{{3,4}} ?- ?\d{{3,4}}$"  # days; from one year to another
     r"|(?:[01]?\d|2[0-3])[.:][0-5]\d ?- ?(?:[01]?\d|2[0-3])[.:][0-5]\d"  # times
-    r"|^(?:(?:1[5-9]|20)\d\d )?[1-9]\d{0,2}(?: \d{3})+$"  # large numbers, perhaps after a year
+    rf"|^(?:{_YEAR} )?[1-9]\d{{0,2}}(?: \d{{3}})+$"  # large numbers, perhaps after a year
     r"|^[1-9]\d{0,2}(?: \d{3})+ ?- ?[1-9]\d{0,2}(?: \d{3})+$"  # from one to another
     r"|^\d{1,3}(?:\.\d{1,3}){3}$"  # an address in a network
     r"|^[1-9]\d?(?: \d\d)+$"  # rows of numbers
