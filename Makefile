@@ -10,7 +10,7 @@ CORPORA ?= ../shared/corpora
 
 .PHONY: help demo test check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
-        bench-verify bench-replay bench-seal
+        bench-verify bench-replay bench-seal bench-personal-data
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -75,6 +75,9 @@ bench-replay: $(STAMP)  ## rounds computed again: parameters x members per secon
 
 bench-seal: $(STAMP)  ## masking beside raw AES; FLOWER=<a python with flwr> compares with SecAgg+
 	$(BIN)/python benchmarks/seal_speed.py --markdown $(if $(FLOWER),--flower $(FLOWER))
+
+bench-personal-data: $(STAMP)  ## the scan for personal data: found, missed, false alarms, speed
+	$(BIN)/python benchmarks/personal_data.py --corpora $(CORPORA)
 
 bench-gpu: $(STAMP)  ## eight members, 30 to 60 M parameters; needs a GPU
 	$(BIN)/python benchmarks/quality.py --preset gpu --corpora $(CORPORA) --out docs/benchmarks
