@@ -358,6 +358,7 @@ def prepared(atlas, told):
     federation = FederationFolder(atlas)
     run = federation.load_run("first")
     member = federation.member("chad")
+    (member.private / "split.key").write_bytes(b"2" * 32)  # holds out some of 30 documents
     MemberText(member, run).prepare()
     folder = member.private / "documents"
     return [d.text for part in ("train", "heldout") for d in read_prepared(folder, part)]
