@@ -8,76 +8,24 @@ import cedarpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from policylab import ATLAS, CONSORTIUM, DATASET, NEWS, OPEN, ask, world
 
 from concord.base.errors import PolicyRefused
 from concord.charter.bundle import member_policy
 from concord.charter.cedar_text import MAX_WORDS_PER_RULE
 from concord.charter.policy import (
     Policy,
-    Request,
-    Uid,
     check_forbids_only,
     decimal,
     entity,
     instant,
 )
-from concord.charter.template import default_charter
 
-ATLAS = default_charter("Atlas", members=5)
-CONSORTIUM, KENYA, NEWS = Uid("Consortium", "main"), Uid("Member", "kenya"), Uid("Dataset", "news")
-DATASET = {
-    "owner": {"__entity": KENYA.cedar},
-    "sensitivity": "public",
-    "purposes": ["public-interest"],
-    "licences": ["Apache-2.0"],
-    "stages": ["pretraining"],
-    "max_epsilon": decimal("8.0"),
-    "expires": instant("2030-01-01"),
-    "revoked": False,
-    "described": True,
-    "tier": "P",
-    "languages": ["sw"],
-    "residency": ["KE"],
-    "not_in": [],
-    "updates_may_leave": True,
-}
-CONTEXT = {
-    "purpose": "public-interest",
-    "stage": "pretraining",
-    "model_licence": "Apache-2.0",
-    "round": 7,
-    "dp": False,
-    "epsilon_spent": decimal("0.0"),
-    "secure_aggregation": False,
-    "residency": "KE",
-    "now": instant("2027-01-01T00:00:00Z"),
-    "charter_hash": ATLAS.digest,
-    "halted": False,
-    "roster_kinds": ["public-institution"],
-    "roster_jurisdictions": ["KE"],
-    "private_owners": False,
-}
 PERMIT = """
 @id("permit-pretraining")
 permit (principal == Concord::Consortium::"main", action == Concord::Action::"train", resource)
 when { resource.purposes.contains(context.purpose) && context.now < resource.expires };
 """
-OPEN = '@id("open") permit (principal, action, resource);\n'
-
-
-def world(**changes):
-    attributes = {key: value for key, value in (DATASET | changes).items() if value is not None}
-    return [
-        entity(CONSORTIUM),
-        entity(KENYA, {"jurisdiction": "KE", "owner": "kenya", "kind": "public-institution"}),
-        entity(NEWS, attributes),
-    ]
-
-
-def ask(policy, entities=None, action="train", **changes):
-    context = {key: value for key, value in (CONTEXT | changes).items() if value is not None}
-    request = Request(CONSORTIUM, action, NEWS, context)
-    return policy.decide(request, world() if entities is None else entities)
 
 
 GUARDED = Policy(OPEN + '@id("revoked") forbid (principal, action, resource) when '

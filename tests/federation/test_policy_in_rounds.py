@@ -1,15 +1,23 @@
 """Policies in real rounds: they go on without whoever refuses, and all of it is said."""
 
+import io
+import json
+from contextlib import redirect_stdout, suppress
+
 import pytest
 from consentlab import keep_record, record
 from scriptedlab import MEMBERS, Federation, document
 
 from concord.base.clock import SystemClock
 from concord.base.digest import digest_bytes
+from concord.cli.main import main
 from concord.federation.folders import FederationFolder
 from concord.federation.office import Office
 from concord.federation.records import RunFolder
 from concord.federation.watcher import Watcher
+from concord.ledger.archive import Archive
+from concord.ledger.past import past_answers
+from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.statements.evidence import DatasetRecord
 from concord.ledger.statements.rounds import Granted, MeasureRefused, Refused
 
@@ -90,6 +98,31 @@ def test_a_revocation_takes_effect_at_the_next_round_without_anyones_consent(fed
         assert body.reason == "policy: news: charter-revoked"
         assert body.dataset_records == (RECORD,)
     assert records[3].left_out["fiji"] == "declined: policy: news: charter-revoked"
+    _check_the_past(federation)
+
+
+def _check_the_past(federation):
+    """The same file gives the same answers; a closed one would have refused the first rounds."""
+    folder = FederationFolder(federation.root)
+    archive = Archive(folder.log, ObjectLibrary(folder.objects))
+    past = past_answers(archive.entries, ObjectLibrary(folder.objects), "fiji")
+    assert [(one.asked.round, one.allowed) for one in past] == [
+        (0, True), (1, True), (2, False), (3, False)]  # fmt: skip
+    assert all(one.by_policy for one in past)
+    assert _what_if(federation, folder.member("fiji").policy) == []
+    closed = federation.root / "closed.cedar"
+    closed.write_text('@id("closed") forbid (principal, action, resource);')
+    changed = _what_if(federation, closed)
+    assert [(one["round"], one["with_it"]["rules"]) for one in changed] == [
+        (1, ["closed"]), (2, ["closed"])]  # fmt: skip
+
+
+def _what_if(federation, policy):
+    out = io.StringIO()
+    with redirect_stdout(out), suppress(SystemExit):
+        main(["policy", "what-if", str(federation.root), "--as", "fiji",
+              "--policy", str(policy), "--json"])  # fmt: skip
+    return json.loads(out.getvalue())["changed"]
 
 
 def test_a_policy_changed_after_the_grant_takes_it_back_before_text_is_read(federation):

@@ -100,7 +100,8 @@ class Policy:
         if not result.validation_passed:
             raise PolicyRefused(_faults(result), where=where)
         self._ids = {f"policy{number}": name for number, name in enumerate(self.rules)}
-        self._text = cedarpy.PolicySet.from_str(text)
+        self.text = text
+        self._set = cedarpy.PolicySet.from_str(text)
 
     def decide(self, request: Request, entities: Sequence[Mapping[str, Any]]) -> Verdict:
         """Answer a request. Pure: the time is in the context.
@@ -121,7 +122,7 @@ class Policy:
         }
         try:
             answer = cedarpy.is_authorized(
-                question, self._text, [dict(one) for one in entities], schema=self._schema
+                question, self._set, [dict(one) for one in entities], schema=self._schema
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer is no
             return Verdict(False, (), (str(error),))

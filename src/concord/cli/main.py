@@ -28,6 +28,7 @@ from concord.cli import (
     keys,
     log,
     openings,
+    policy,
     propose,
     proving,
     report,
@@ -63,6 +64,7 @@ for name, commands in (
     ("coordinator", coordinator),
     ("keys", keys),
     ("log", log),
+    ("policy", policy),
 ):
     app.add_typer(commands.app, name=name)
 

@@ -12,8 +12,7 @@ folder.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from concord.base.digest import Digest, digest_bytes
@@ -22,36 +21,14 @@ from concord.base.files import write_atomic
 from concord.charter.bundle import CharterBundle, member_policy
 from concord.charter.cedar_text import MAX_TEXT_BYTES
 from concord.charter.dataset import dataset_attributes, parse_record
-from concord.charter.policy import Policy, Verdict
+from concord.charter.policy import Policy
 from concord.federation.folders import MemberFolder
-from concord.ledger.permission import (
-    Action,
-    Circumstances,
-    Holding,
-    RoundAsked,
-    holdings,
-    question,
-)
+from concord.ledger.answers import Answer, answer_from, decide
+from concord.ledger.permission import Action, Circumstances, RoundAsked, holdings
 from concord.ledger.state.library import Library
 from concord.ledger.state.model import State
 
-MAX_REASON = 300
-MAX_RULES = 64
-MAX_RECORDS = 64
 FAULTS = "policy-faults.txt"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the member's policy says of one use of its data."""
-
-    allowed: bool
-    reason: str
-    """Why not, in words that may be published: names of datasets and rules alone."""
-    policy: Digest | None = None
-    records: tuple[Digest, ...] = ()
-    """Records of the datasets that are used; of those that may not be, if the answer is no."""
-    rules: tuple[str, ...] = ()
 
 
 class MemberConsent:
@@ -94,14 +71,9 @@ class MemberConsent:
             digest = digest_bytes(text)
             policy = self._policy(text, digest, library.bundle(state.charter_at(now)))
             at = Circumstances(now=now, residency=self._residency(), stale=stale)
-            found = [
-                (
-                    holding,
-                    policy.decide(*question(state, asked, member, holding, at, action=action)),
-                )
-                for holding in holdings(state, member, self._records(), datasets)
-            ]
-            answer = _answer(found, policy, digest)
+            held = holdings(state, member, own_records(self._folder, self._keep), datasets)
+            found = decide(policy, state, asked, member, held, at, action=action)
+            answer = answer_from(found, policy, digest)
         except PolicyRefused as error:
             self._keep(f"{error.code} {error}")
             what = "read" if digest is None else "used under this charter"
@@ -116,20 +88,6 @@ class MemberConsent:
     def _residency(self) -> str | None:
         """Where this machine stands, if the member says so."""
         return self._folder.load().residency if self._folder.file.exists() else None
-
-    def _records(self) -> Mapping[Digest, Mapping[str, Any]]:
-        """What the member's own dataset records say, by digest; one that is faulty says nothing."""
-        found = {}
-        for path in sorted((self._folder.private / "datasets").glob("*/record.json")):
-            data = path.read_bytes()
-            try:
-                document = parse_record(data, where=path)
-            except ConcordError as error:
-                self._keep(f"{error.code} {error}")
-                continue
-            if document.held.member == self._folder.id:
-                found[digest_bytes(data)] = dataset_attributes(document)
-        return found
 
     def _policy(self, text: bytes, digest: Digest, bundle: CharterBundle) -> Policy:
         """Validated once for each file and charter: that takes longer than many decisions."""
@@ -171,24 +129,23 @@ def read_policy(folder: MemberFolder) -> bytes:
     return text
 
 
-def _answer(found: Sequence[tuple[Holding, Verdict]], policy: Policy, digest: Digest) -> Answer:
-    refused = [(holding, verdict) for holding, verdict in found if not verdict.allowed]
-    named = [holding for holding, _ in refused or found]
-    records = tuple(sorted({one.record for one in named if one.record is not None}))
-    if not refused:
-        rules = {rule for _, verdict in found for rule in verdict.rule_ids}
-        return Answer(True, "", digest, records[:MAX_RECORDS], tuple(sorted(rules))[:MAX_RULES])
-    forbids = {rule for _, verdict in refused for rule in _forbidding(policy, verdict)}
-    reasons = (f"{holding.name}: {_why(policy, verdict)}" for holding, verdict in refused)
-    reason = f"policy: {'; '.join(reasons)}"[:MAX_REASON]
-    return Answer(False, reason, digest, records[:MAX_RECORDS], tuple(sorted(forbids))[:MAX_RULES])
+def own_records(
+    folder: MemberFolder, keep: Callable[[str], None] = lambda _: None
+) -> dict[Digest, Mapping[str, Any]]:
+    """What a member's own dataset records say, by digest; one that is faulty says nothing.
 
-
-def _forbidding(policy: Policy, verdict: Verdict) -> tuple[str, ...]:
-    return tuple(rule for rule in verdict.rule_ids if policy.rules[rule].effect == "forbid")
-
-
-def _why(policy: Policy, verdict: Verdict) -> str:
-    if verdict.faults:
-        return "the rules could not be asked without an error"
-    return ", ".join(_forbidding(policy, verdict)) or "no rule permits"
+    Args:
+        folder: The member's folder.
+        keep: Is told the fault of one that cannot be used.
+    """
+    found: dict[Digest, Mapping[str, Any]] = {}
+    for path in sorted((folder.private / "datasets").glob("*/record.json")):
+        data = path.read_bytes()
+        try:
+            document = parse_record(data, where=path)
+        except ConcordError as error:
+            keep(f"{error.code} {error}")
+            continue
+        if document.held.member == folder.id:
+            found[digest_bytes(data)] = dataset_attributes(document)
+    return found

@@ -18,9 +18,10 @@ from concord.charter.constitution import Charter
 from concord.crypto.notes import Note
 from concord.federation.folders import MemberFolder
 from concord.federation.joined import split
-from concord.federation.member.consent import Answer, MemberConsent
+from concord.federation.member.consent import MemberConsent
 from concord.federation.messages import CallRound, Cosigned, ExtendLog
 from concord.federation.work import Train, UpdateHeader
+from concord.ledger.answers import Answer
 from concord.ledger.entries import Entry
 from concord.ledger.keyring import KeyRing
 from concord.ledger.permission import Action, RoundAsked
