@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tappedmember
+import torch
 from clilab import MEMBERS, Federation, concord, documents, finish, write_jsonl
 from tokenizers import Tokenizer as Encoder
 
@@ -21,6 +22,8 @@ from concord.federation.vocabulary import learn_tokenizer, wait_until_prepared
 from concord.federation.watcher import Watcher
 from concord.federation.workers import PRELOADED
 from concord.ledger.log import open_log
+from concord.model.folder import load_folder, load_tokenizer
+from concord.model.generate import continue_text
 from concord.testing.founded import found
 
 pytestmark = pytest.mark.processes
@@ -31,6 +34,8 @@ CANARIES = {
 }
 SEQUENCE = 6
 """Tokens in a row that chance does not make."""
+TOP = 5
+"""Likeliest first tokens that are followed."""
 
 
 def plant(root):
@@ -80,6 +85,27 @@ def assert_nothing_left_its_member(federation, said, tokenizer):
         assert CANARIES[member] not in said.out + said.err
 
 
+def likeliest(model, tokenizer, start):
+    """The greedy continuation, and one that begins with each of the likeliest first tokens."""
+    ids = tokenizer.encode(start, add_special_tokens=False) or [tokenizer.encode("a")[0]]
+    with torch.inference_mode():
+        first = model(torch.tensor([ids])).logits[0, -1].topk(TOP).indices.tolist()
+    for token in first:
+        prompt = tokenizer.decode([*ids, token])
+        yield prompt + continue_text(model, tokenizer, prompt, max_new_tokens=32, temperature=0)
+
+
+def assert_nothing_is_generated(folder):
+    """What the released model likes best to say holds no part of a secret that it was not given."""
+    model, tokenizer = load_folder(folder).model.eval(), load_tokenizer(folder)
+    for secret in CANARIES.values():
+        halves = secret[: len(secret) // 2], secret[len(secret) // 2 :]
+        for start in ("", "kala mera", f"kala mera {halves[0]}"):
+            for text in likeliest(model, tokenizer, start):
+                assert secret not in text
+                assert halves[1][:6] not in text.removeprefix(start)
+
+
 def test_no_file_no_output_and_no_published_copy_of_a_run_holds_it(tmp_path, capsys):
     federation = plant(tmp_path)
     said = finish(federation.start("--json"))
@@ -90,6 +116,7 @@ def test_no_file_no_output_and_no_published_copy_of_a_run_holds_it(tmp_path, cap
         shards = federation.member(member) / "private" / "shards"
         assert traces(member, files(shards), tokenizer), "the search finds what is there"
     assert_nothing_left_its_member(federation, said, tokenizer)
+    assert_nothing_is_generated(federation.run_folder / "model")
     public = federation.root / "public"
     assert concord(capsys, "publish", federation.folder, public).status == 0
     assert concord(capsys, "verify", public).status == 0
@@ -147,6 +174,7 @@ def test_no_byte_that_crossed_a_members_boundary_holds_it(tmp_path):
     federation = plant(tmp_path)
     tokenizer, up_bytes = run_tapped(federation)
     for member in MEMBERS:
+        assert traces(member, [tappedmember.tap_file(federation.member(m)) for m in MEMBERS]) == []
         tap = tappedmember.tap_file(federation.member(member))
         assert tap.stat().st_size == up_bytes[member], "all that crossed was listened to"
         assert traces(member, [tap], tokenizer) == []

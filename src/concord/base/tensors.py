@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,12 @@ from concord.base.errors import CheckpointError, ConcordError, InternalError
 from concord.base.files import atomic_file
 
 FloatArray = NDArray[np.float32]
-MAX_HEADER_BYTES = 64 << 20
+MAX_HEADER_BYTES = 8 << 20
+"""Some 80,000 tensors; a longer one would only take time to refuse."""
+_WINDOW = 1 << 18
+MAX_DIMENSION = 1 << 40
+_NAME = re.compile(r"(?!/)(?!.*\.\.)[!-~]{1,256}")
+"""Printable ASCII; names are never used as paths, and do not look like a way out of a folder."""
 
 
 @dataclass(frozen=True, order=True)
@@ -120,14 +126,22 @@ def _header(ordered: tuple[TensorSpec, ...]) -> bytes:
 class TensorFile:
     """A tensor file opened for reading through a memory map.
 
+    Args:
+        path: The file.
+        expected: What it has to hold, where the reader knows: its header is then compared with
+            the one form that these have, byte for byte, and never parsed.
+
     Raises:
-        CheckpointError: the file is missing, torn, or not in canonical form.
+        CheckpointError: the file is missing, torn, not in canonical form, or holds other tensors.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, expected: Sequence[TensorSpec] | None = None) -> None:
         self.path = path
         try:
             with path.open("rb") as stream:
+                if expected is not None:
+                    _compare_header(stream, expected, path)
+                    stream.seek(0)
                 (length,) = struct.unpack("<Q", stream.read(8))
                 if length > MAX_HEADER_BYTES:
                     raise CheckpointError("header is larger than allowed", where=path)
@@ -158,21 +172,48 @@ class TensorFile:
         start = self._starts[name]
         return cast(FloatArray, self._data[start : start + spec.size].reshape(spec.shape))
 
+    def require_finite(self) -> None:
+        """Refuse values that no training can start from; reads all of it, window by window.
+
+        Raises:
+            CheckpointError: a value is NaN or infinite; names the tensor.
+        """
+        for spec, array in self.items():
+            flat = array.reshape(-1)
+            for start in range(0, flat.size, _WINDOW):
+                if not np.isfinite(flat[start : start + _WINDOW]).all():
+                    raise CheckpointError(
+                        f"{spec.name} holds a value that is not finite", where=self.path
+                    )
+
     def items(self) -> Iterator[tuple[TensorSpec, FloatArray]]:
         """Each tensor in file order, which is the order of names."""
         for spec in self.specs:
             yield spec, self[spec.name]
 
 
+def _compare_header(stream: BinaryIO, expected: Sequence[TensorSpec], path: Path) -> None:
+    header = _header(tuple(sorted(expected)))
+    if stream.read(len(header)) != header:
+        raise CheckpointError("holds other tensors than the run has", where=path)
+
+
 def _shape(value: list[int]) -> tuple[int, ...]:
-    if not all(type(length) is int and length >= 0 for length in value):
-        raise ValueError("a shape is not made of whole numbers")
+    if not all(type(length) is int and 0 <= length < MAX_DIMENSION for length in value):
+        raise ValueError("a shape is not made of whole numbers that a tensor can have")
     return tuple(value)
+
+
+def _check_names(entries: Collection[str]) -> None:
+    for name in entries:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name[:80]!r} is not a name for a tensor")
 
 
 def _read_header(text: bytes, path: Path) -> list[TensorSpec]:
     try:
         entries = parse_json(text, where=path, max_bytes=MAX_HEADER_BYTES)
+        _check_names(entries)
         specs = [TensorSpec(name, _shape(entry["shape"])) for name, entry in entries.items()]
         canonical = _header(tuple(specs))[8:] if specs == sorted(specs) else b""
     except (ConcordError, AttributeError, KeyError, TypeError, ValueError) as error:

@@ -128,6 +128,8 @@ class Coordinator:
         """
         self._assembly.use_tokenizer(self._tokenizer)
         state = self._resume() or self._found()
+        # From here on nobody has anything larger to send than an update.
+        self._engine.max_payload_bytes = state.largest_update
         self._log.begin(state)
         self._assembly.use_base(state.current)
         self._assembly.patient = True

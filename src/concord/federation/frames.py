@@ -8,8 +8,10 @@ The payload goes straight to a spool file, so that memory does not grow with its
 from __future__ import annotations
 
 import secrets
+import select
 import socket
 import struct
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,20 @@ from concord.federation.messages import MAX_MESSAGE_BYTES
 MAGIC = b"CNC1"
 PREFIX = struct.Struct("<4sIQ")
 CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How slowly a frame may come, once its first byte is there.
+
+    Nobody waits for a member by reading, so a slow one delays itself alone; but its half-sent frame
+    would hold a file and a thread for ever.
+    """
+
+    idle_s: float = 30.0
+    """Longest pause within a frame."""
+    least_bytes_per_s: float = 1000.0
+    """A frame may take `idle_s` and, for each of its bytes, as long as this rate needs."""
 
 
 class ConnectionLost(Exception):
@@ -83,15 +99,23 @@ def _payload_bytes(payload: Payload) -> int:
     return payload.stat().st_size if isinstance(payload, Path) else len(payload)
 
 
-def receive_frame(stream: socket.socket, spool: Path, *, max_payload_bytes: int) -> Frame:
+def receive_frame(
+    stream: socket.socket, spool: Path, *, max_payload_bytes: int, pace: Pace | None = None
+) -> Frame:
     """Receive the next frame, its payload into a new file in `spool`.
+
+    Args:
+        pace: How slowly it may come; without it, however slowly.
 
     Raises:
         ConnectionLost: the other side is gone.
-        MessageRefused: the frame is not one, or is larger than agreed.
+        MessageRefused: the frame is not one, is larger than agreed, or comes too slowly.
         StorageError: the spool folder is full.
     """
-    magic, message_bytes, payload_bytes = PREFIX.unpack(_receive(stream, PREFIX.size))
+    first = _some(stream, 1, None)
+    clock = None if pace is None else _FrameClock(pace, time.monotonic())
+    prefix = first + _receive(stream, PREFIX.size - 1, clock)
+    magic, message_bytes, payload_bytes = PREFIX.unpack(prefix)
     if magic != MAGIC:
         raise MessageRefused("not a frame of this protocol", remedy="use one version on all sides")
     if message_bytes > MAX_MESSAGE_BYTES or payload_bytes > max_payload_bytes:
@@ -99,39 +123,66 @@ def receive_frame(stream: socket.socket, spool: Path, *, max_payload_bytes: int)
             f"frame of {message_bytes:,} + {payload_bytes:,} bytes is larger than agreed"
             f" ({MAX_MESSAGE_BYTES:,} + {max_payload_bytes:,})"
         )
-    message = _receive(stream, message_bytes)
+    if clock is not None:
+        clock.expect(message_bytes + payload_bytes)
+    message = _receive(stream, message_bytes, clock)
     if not payload_bytes:
         return Frame(message, None)
     path = spool / f"{secrets.token_hex(8)}.frame"
     try:
-        _spool(stream, path, payload_bytes)
+        _spool(stream, path, payload_bytes, clock)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     return Frame(message, path)
 
 
-def _receive(stream: socket.socket, size: int) -> bytes:
+class _FrameClock:
+    """Until when the next bytes of a frame have to come."""
+
+    def __init__(self, pace: Pace, began_s: float) -> None:
+        self._pace = pace
+        self._deadline_s = began_s + pace.idle_s
+
+    def expect(self, size: int) -> None:
+        self._deadline_s += size / self._pace.least_bytes_per_s
+
+    def wait(self, stream: socket.socket) -> None:
+        """Wait until there is something to read.
+
+        Raises:
+            MessageRefused: nothing came in time.
+        """
+        left_s = min(self._pace.idle_s, self._deadline_s - time.monotonic())
+        poll = select.poll()
+        poll.register(stream, select.POLLIN)
+        if left_s <= 0 or not poll.poll(1000 * left_s):
+            raise MessageRefused("a frame came too slowly, or stopped in the middle")
+
+
+def _receive(stream: socket.socket, size: int, clock: _FrameClock | None) -> bytes:
     data = bytearray()
     while len(data) < size:
-        chunk = _some(stream, size - len(data))
+        chunk = _some(stream, size - len(data), clock)
         data += chunk
     return bytes(data)
 
 
-def _spool(stream: socket.socket, path: Path, size: int) -> None:
+def _spool(stream: socket.socket, path: Path, size: int, clock: _FrameClock | None) -> None:
     with storage_errors(path), path.open("xb") as file:
         path.chmod(0o600)
         while size:
-            chunk = _some(stream, size)
+            chunk = _some(stream, size, clock)
             file.write(chunk)
             size -= len(chunk)
 
 
-def _some(stream: socket.socket, most: int) -> bytes:
+def _some(stream: socket.socket, most: int, clock: _FrameClock | None) -> bytes:
     try:
+        if clock is not None:
+            clock.wait(stream)
         chunk = stream.recv(min(most, CHUNK_BYTES))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: polled when it was closed
         raise ConnectionLost(str(error)) from error
     if not chunk:
         raise ConnectionLost("end of stream")

@@ -21,10 +21,12 @@ from concord.base.digest import digest_json
 from concord.base.errors import CheckpointError, DocumentError, FederationError
 from concord.base.files import storage_errors, write_atomic
 from concord.charter.run import RunDocument, describe
+from concord.data.bpe.wire import MAX_ANSWER_BYTES
 from concord.data.torn import remove_torn
 from concord.federation.assembly import Assembly, Tokenizer
 from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
+from concord.federation.disk import planned_parameters
 from concord.federation.engine.local import LocalEngine
 from concord.federation.folders import FederationFolder
 from concord.federation.messages import TextCounts
@@ -38,7 +40,8 @@ from concord.federation.workers import PRELOADED, serve_member
 from concord.ledger.log import open_log
 from concord.model.tokenizer import Tokenizer as NetworkTokenizer
 
-MAX_PAYLOAD_BYTES = 8 << 30
+BASE_SLACK_BYTES = 64 << 20
+"""A base file's header, and what inner state it shares beside twice its weights."""
 
 
 @dataclass
@@ -109,7 +112,7 @@ def _assembled(
             {member: federation.member(member).root for member in run.member_ids},
             serve_member,
             spool=folder.root / "incoming",
-            max_payload_bytes=MAX_PAYLOAD_BYTES,
+            max_payload_bytes=_most_before_rounds(federation, run),
             preload=PRELOADED,
         )
         engine.start()
@@ -224,6 +227,12 @@ def parallel_counts(tokenizer: str, lines: Mapping[str, Sequence[str]]) -> dict[
         )
         for language, found in lines.items()
     }
+
+
+def _most_before_rounds(federation: FederationFolder, run: RunDocument) -> int:
+    """No answer of a tokenizer session, and no first base with all inner state, is larger."""
+    weights = 4 * planned_parameters(run, federation.root)
+    return max(MAX_ANSWER_BYTES, 4 * weights + BASE_SLACK_BYTES)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from concord.base.digest import Digest, digest_file
-from concord.base.errors import CheckpointError, RefusalReason, UpdateRefused
+from concord.base.errors import CheckpointError, RefusalReason, UpdateError, UpdateRefused
 from concord.base.tensors import TensorFile
 from concord.charter.run import RunDocument
 from concord.federation.assembly import CurrentBase
@@ -31,8 +31,10 @@ from concord.ledger.arithmetic import (
     round_weights,
     screen_update,
 )
+from concord.ledger.layouts import update_layout
 from concord.ledger.round_record import Contribution, RoundRecord
 from concord.update.combine import CombinedRound, RoundPaths
+from concord.update.payload import most_bytes
 from concord.update.screening import NormHistory
 
 Announce = Callable[[RoundRecord, Digest, Digest], None]
@@ -66,11 +68,16 @@ class RunState:
         """Commit the seeded first base as record 0.
 
         Raises:
-            CheckpointError: the file is not what its sender announced.
+            CheckpointError: the file is not what its sender announced, or nothing to start from.
         """
         if digest_file(base) != digest:
             raise CheckpointError("the first base does not match the digest that members agreed on")
-        TensorFile(base)
+        first = TensorFile(base)
+        first.require_finite()
+        try:
+            update_layout(run, first.specs, 0)
+        except UpdateError as error:
+            raise CheckpointError(f"the first base {error.message}", where=error.where) from error
         folder.objects.put(run.canonical)
         folder.objects.adopt(base, digest)
         folder.commit(
@@ -101,6 +108,13 @@ class RunState:
         digest = self._record.base
         path = self.folder.objects.path(digest)
         return CurrentBase(self._record.round, digest, path, dict(self._included))
+
+    @property
+    def largest_update(self) -> int:
+        """No update of this run has more bytes."""
+        sync = self.run.inner.state.every_rounds - 1  # a round in which state travels too
+        specs = TensorFile(self.folder.objects.path(self._record.base)).specs
+        return most_bytes(update_layout(self.run, specs, sync))
 
     def inputs(self) -> RoundInputs:
         """What the next round starts from."""

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from concord.base.errors import CorpusNotFound, CorpusUnreadable
 
+MAX_FILE_BYTES = 64 << 20
+"""Unpacked; a small packed file may claim to be any size."""
 Lines = dict[str, list[str]]
 LEARN_PERCENT = 49
 """Less than the dev part of FLORES-200 (997 of 2,009 lines), so that devtest stays unseen."""
@@ -70,9 +72,9 @@ def _read_lines(folder: Path, language: str) -> list[str]:
     try:
         if packed.exists():
             path = packed
-            text = gzip.decompress(packed.read_bytes()).decode("utf-8")
-        else:
-            text = path.read_text(encoding="utf-8")
+        with gzip.open(path) if packed.exists() else path.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+        text = data.decode("utf-8")
     except FileNotFoundError as error:
         raise CorpusNotFound(
             f"holds no {language}.txt or {language}.txt.gz",
@@ -83,4 +85,8 @@ def _read_lines(folder: Path, language: str) -> list[str]:
         raise CorpusUnreadable(
             "is damaged or not UTF-8", where=path, remedy="restore the file"
         ) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise CorpusUnreadable(
+            f"holds more than {MAX_FILE_BYTES >> 20} MiB", where=path, remedy="give fewer lines"
+        )
     return [unicodedata.normalize("NFC", line) for line in text.rstrip("\n").split("\n")]

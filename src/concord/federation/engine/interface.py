@@ -52,6 +52,11 @@ class Traffic:
 class Engine(Protocol):
     """Carries messages between one coordinator and its members."""
 
+    max_payload_bytes: int
+    """No payload of a member may be larger. The coordinator lowers it when it knows how large an
+    update can be. A frame over it, too slow, or one too many (`allowance`) MUST end the connection
+    before it is kept."""
+
     def start(self) -> None:
         """Begin to connect members. MUST be called once, before anything else."""
 

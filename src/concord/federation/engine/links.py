@@ -9,15 +9,19 @@ from __future__ import annotations
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from concord.base.errors import ConcordError, StorageError
+from concord.federation.engine.allowance import Allowance
 from concord.federation.engine.interface import Event, Lost, Received, Traffic
 from concord.federation.frames import (
     PREFIX,
     ConnectionLost,
+    Frame,
+    Pace,
     Payload,
     frame_bytes,
     receive_frame,
@@ -35,6 +39,7 @@ class Link:
         max_payload_bytes: Asked anew for each frame.
         emit: Takes events, and errors of our own disk; called from the link's threads.
         traffic: Counter to add to.
+        pace: How slowly a frame may come once it has begun.
     """
 
     def __init__(
@@ -46,7 +51,10 @@ class Link:
         max_payload_bytes: Callable[[], int],
         emit: Callable[[Event | StorageError], None],
         traffic: Traffic,
+        pace: Pace | None = None,
     ) -> None:
+        self._pace = Pace() if pace is None else pace
+        self._allowance = Allowance(time.monotonic())
         self.member = member
         self._stream = stream
         self._spool = spool
@@ -66,6 +74,7 @@ class Link:
     def send(self, message: bytes, payload: Payload) -> None:
         """Queue a frame; returns at once."""
         if not self._ended.is_set():
+            self._allowance.asked()
             self._traffic.down_bytes += frame_bytes(message, payload)
             self._outgoing.put((message, payload))
 
@@ -96,8 +105,12 @@ class Link:
         try:
             while not self._ended.is_set():
                 frame = receive_frame(
-                    self._stream, self._spool, max_payload_bytes=self._max_payload_bytes()
+                    self._stream,
+                    self._spool,
+                    max_payload_bytes=self._max_payload_bytes(),
+                    pace=self._pace,
                 )
+                self._spend(frame)
                 payload_bytes = frame.payload.stat().st_size if frame.payload else 0
                 self._traffic.up_bytes += PREFIX.size + len(frame.message) + payload_bytes
                 self._emit(Received(self.member, frame))
@@ -107,6 +120,13 @@ class Link:
             self._emit(error)
         except (ConcordError, OSError) as error:
             self.end(str(error))
+
+    def _spend(self, frame: Frame) -> None:
+        try:
+            self._allowance.spend(payload=frame.payload is not None, now_s=time.monotonic())
+        except ConcordError:
+            frame.drop_payload()
+            raise
 
     def _write(self) -> None:
         while (item := self._outgoing.get()) is not None:

@@ -26,7 +26,8 @@ from concord.federation.frames import ConnectionLost, Frame, Payload, receive_fr
 from concord.federation.member.session import MemberSession
 from concord.federation.messages import TO_MEMBER, Failed, decode_message, encode_message
 
-MAX_PAYLOAD_BYTES = 1 << 40
+MAX_PAYLOAD_BYTES = 1 << 36
+"""Above every base that one machine could hold; a member's own disk is the narrower bound."""
 GONE_STATUS = 3
 FAILED_STATUS = 4
 

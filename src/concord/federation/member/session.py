@@ -174,6 +174,7 @@ class MemberSession:
             if digest_file(frame.payload) != message.digest:
                 frame.drop_payload()
                 raise CheckpointError("the base that came does not match its digest")
+            training.check_file(frame.payload)
             training.state.adopt_base(frame.payload, message.digest, message.round)
         training.state.settle(message.included)
         training.check_base(message.digest)

@@ -68,6 +68,15 @@ class MemberTraining:
         path = self.state.temporary_path("first")
         return path, write_tensors(path, specs, (arrays[spec.name] for spec in specs))
 
+    def check_file(self, path: Path) -> None:
+        """Refuse a base of other tensors than this run's network has, or of no numbers.
+
+        Raises:
+            CheckpointError: it is one; nothing of it was used.
+        """
+        specs = base_specs(self._trainer.model, self._shared)
+        TensorFile(path, expected=specs).require_finite()
+
     def check_base(self, digest: Digest) -> None:
         """Refuse to go on with another base than the one that is asked for.
 
