@@ -10,7 +10,7 @@ CORPORA ?= ../shared/corpora
 
 .PHONY: help demo test check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
-        bench-verify bench-replay bench-seal bench-personal-data
+        bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -78,6 +78,12 @@ bench-seal: $(STAMP)  ## masking beside raw AES; FLOWER=<a python with flwr> com
 
 bench-personal-data: $(STAMP)  ## the scan for personal data: found, missed, false alarms, speed
 	$(BIN)/python benchmarks/personal_data.py --corpora $(CORPORA)
+
+bench-fuzz: $(STAMP)  ## thirty thousand damaged payloads, frames and signed payloads
+	$(BIN)/python benchmarks/fuzz_payloads.py
+
+bench-hostile: $(STAMP)  ## attacks against merge rules on small networks; half an hour
+	$(BIN)/python benchmarks/hostile.py
 
 bench-gpu: $(STAMP)  ## eight members, 30 to 60 M parameters; needs a GPU
 	$(BIN)/python benchmarks/quality.py --preset gpu --corpora $(CORPORA) --out docs/benchmarks

@@ -31,8 +31,8 @@ from concord.federation.records import RunFolder
 from concord.ledger.entries import Entry, refuse_future
 from concord.ledger.round_record import RoundRecord
 from concord.ledger.state.apply import apply
-from concord.ledger.statements.rounds import Granted, UpdateSent
-from concord.testing.history import History
+from concord.ledger.statements.rounds import UpdateSent
+from concord.testing.history import History, granted
 from concord.update.payload import UpdateIdentity, encode_update
 
 CLOCK_SKEW_S = 600
@@ -55,7 +55,7 @@ class Gauntlet:
         self.run = self.history.adopt(update=update or {"codec": "int4"})
         self.plan = self.run.call()
         for member in members:
-            self.run.say(Granted(plan=self.plan), member)
+            self.run.say(granted(self.plan), member)
         folder = RunFolder(root, self.run.run.name)
         folder.create()
         first = root / "first"
