@@ -374,6 +374,21 @@ def test_a_run_reads_the_text_as_the_record_says(atlas, told):
     assert not any("amina@example.org" in text for text in texts)
 
 
+def test_a_first_run_takes_what_was_prepared_when_the_record_was_made(atlas, told):
+    path = atlas / "members" / "chad" / "private" / "documents" / "summary.json"
+    key = atlas / "members" / "chad" / "private" / "split.key"
+    key.write_bytes(b"2" * 32)
+    write_terms(atlas)
+    told("add", atlas, "letters", "--as", "chad")
+    made = path.stat().st_mtime_ns
+    assert "write to [EMAIL] of chad" in prepared(atlas, told)
+    assert path.stat().st_mtime_ns == made
+    root = record_of(told, atlas).commitment.root
+    told("add", atlas, "letters", "--as", "chad")  # reads again, without preparing
+    assert record_of(told, atlas).commitment.root == root
+    assert path.stat().st_mtime_ns == made
+
+
 def test_a_revoked_dataset_is_left_out_of_what_is_prepared_next(recorded, told, atlas):
     other = TERMS.replace('tier = "P"', 'tier = "P"\ntext = ["../../../text/fiji.jsonl"]')
     write_terms(atlas, other, name="other")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,6 +55,7 @@ def prepare_parts(
     heldout_share: float,
     near_threshold: float = NEAR_THRESHOLD,
     on_progress: OnProgress | None = None,
+    on_document: Callable[[Document], None] | None = None,
 ) -> TextSummary:
     """Clean the documents of all parts and write them to the private `folder`.
 
@@ -64,6 +65,8 @@ def prepare_parts(
             documents that are held out already.
         near_threshold: See `DuplicateFilter`.
         on_progress: Told the bytes of files read, and their sum.
+        on_document: Shown each document that is kept, in the order of reading; of an earlier
+            preparation that is taken as it is, none.
 
     Raises:
         CorpusUnreadable, CorpusEmpty, CorpusTooSmall: the text cannot be used.
@@ -78,7 +81,7 @@ def prepare_parts(
     if earlier is not None:
         return earlier
     remove_torn(folder)
-    summary = _write_parts(corpus, folder, on_progress)
+    summary = _write_parts(corpus, folder, on_progress, on_document)
     record = {"fingerprint": fingerprint, "summary": summary.to_json()}
     write_atomic(_summary_path(folder), canonical_json(record), mode=_MODE)
     return summary
@@ -179,7 +182,10 @@ def _part_described(part: TextPart) -> dict[str, Json]:
         "text": [_described(source) for source in part.text],
         "heldout": [_described(source) for source in part.heldout],
         "text_key": part.text_key,
-        "personal": None if rule is None else [SCANNER, rule.treatment, *rule.jurisdictions],
+        # Looking for personal data changes nothing where it is kept.
+        "personal": None
+        if rule is None or rule.treatment == "keep"
+        else [SCANNER, rule.treatment, *rule.jurisdictions],
     }
 
 
@@ -207,14 +213,21 @@ def _summary_path(folder: Path) -> Path:
     return folder / "summary.json"
 
 
-def _write_parts(corpus: Corpus, folder: Path, on_progress: OnProgress | None) -> TextSummary:
+def _write_parts(
+    corpus: Corpus,
+    folder: Path,
+    on_progress: OnProgress | None,
+    on_document: Callable[[Document], None] | None,
+) -> TextSummary:
     tally = Tally()
     with (
         atomic_file(_part_path(folder, "train"), mode=_MODE) as train_file,
         atomic_file(_part_path(folder, "heldout"), mode=_MODE) as heldout_file,
     ):
         with _compressed(train_file) as train, _compressed(heldout_file) as heldout:
-            for part, _, line in corpus.documents(tally, on_progress):
+            for part, document, line in corpus.documents(tally, on_progress):
+                if on_document is not None:
+                    on_document(document)
                 (heldout if part == "heldout" else train).write(line)
         summary = tally.summary()
         corpus.check(summary)

@@ -20,7 +20,8 @@ _TO_ASCII = {
     for code in range(128, sys.maxunicode + 1)
     if chr(code).isdecimal()
 } | {0xFF0B: "+", 0xA0: " ", 0x2010: "-", 0x2011: "-", 0x2013: "-"}
-MIN_DIGITS = 4
+MIN_DIGITS, MIN_DIGITS_AFTER_CAPITALS = 6, 4
+"""The shortest numbers that are looked for: India's PAN has four digits, after five capitals."""
 MAX_AREA = 2_000
 """Characters looked at together; a longer row of numbers is a table, taken in parts."""
 OVERLAP = 40
@@ -36,10 +37,12 @@ class Area:
 
 
 def areas(text: str) -> Iterator[Area]:
-    """Stretches of `text` that hold at least four digits, in order."""
+    """Stretches of `text` that hold enough digits to be one of the numbers, in order."""
     for found in _AREA.finditer(text):
         begin, end = found.span()
-        if end - begin < MIN_DIGITS:
+        after_capitals = text[begin - 1 : begin].isupper()
+        needed = MIN_DIGITS_AFTER_CAPITALS if after_capitals else MIN_DIGITS
+        if end - begin < needed:
             continue
         before = _BEFORE.search(text, max(0, begin - 8), begin)
         if before is not None:
@@ -49,7 +52,7 @@ def areas(text: str) -> Iterator[Area]:
             part = text[first:last]
             if not part.isascii():
                 part = part.translate(_TO_ASCII)
-            if sum(map(part.count, "0123456789")) >= MIN_DIGITS:
+            if sum(map(part.count, "0123456789")) >= needed:
                 yield Area(part, first)
             if last > end:
                 break

@@ -9,6 +9,7 @@ from concord.federation.datasets.files import (
     datasets,
     own_records,
     parse_dataset_file,
+    split_key,
     text_parts,
 )
 from concord.federation.datasets.making import make_record
@@ -25,5 +26,6 @@ __all__ = [
     "open_document",
     "own_records",
     "parse_dataset_file",
+    "split_key",
     "text_parts",
 ]

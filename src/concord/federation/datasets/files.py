@@ -9,6 +9,7 @@ Only the record leaves. It holds terms, counts and one hash: no text, no path, n
 
 from __future__ import annotations
 
+import secrets
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from concord.base.identifiers import check_identifier
 from concord.charter.dataset import DatasetDocument, DatasetTerms, parse_record, record_bytes
 from concord.charter.dataset.croissant import MAX_RECORD_BYTES
 from concord.charter.run import describe
+from concord.crypto.commitments import SECRET_BYTES
 from concord.data.corpus import TextPart
 from concord.data.personal import PersonalDataRule, known_jurisdictions
 from concord.federation.folders import MemberFolder, toml_string
@@ -265,3 +267,20 @@ def own_records(member: MemberFolder) -> dict[Digest, DatasetDocument]:
         data = path.read_bytes()[: MAX_RECORD_BYTES + 1]
         found[digest_bytes(data)] = parse_record(data, where=path)
     return found
+
+
+def split_key(member: MemberFolder) -> bytes:
+    """The member's secret that decides which documents are held out, made at first use."""
+    return _secret(member, "split.key")
+
+
+def commitment_secret(member: MemberFolder) -> bytes:
+    """The member's secret behind all salts, made at first use."""
+    return _secret(member, "commitment.key")
+
+
+def _secret(member: MemberFolder, name: str) -> bytes:
+    path = member.open_private() / name
+    if not path.exists():
+        write_atomic(path, secrets.token_bytes(SECRET_BYTES), mode=0o600)
+    return path.read_bytes()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 
 import langcodes
 from pydantic import ValidationError
 
-from concord.base.errors import DocumentError
-from concord.base.files import write_atomic
+from concord.base.errors import CorpusTooSmall, DocumentError
 from concord.charter.dataset import (
     Commitment,
     DatasetCounts,
@@ -19,24 +17,24 @@ from concord.charter.dataset import (
     Held,
     PersonalData,
 )
-from concord.charter.run import describe
-from concord.crypto.commitments import SECRET_BYTES, Leaves, document_leaf, document_salt
+from concord.charter.run import EvaluationSpec, describe
+from concord.crypto.commitments import Leaves, document_leaf, document_salt
 from concord.data.corpus import Corpus, TextPart
 from concord.data.documents import Document
 from concord.data.personal import SCANNER
 from concord.data.personal.scan import FOUND
+from concord.data.prepare import prepare_parts
 from concord.data.readers import OnProgress
 from concord.data.summary import Tally, TextSummary
-from concord.federation.datasets.files import Dataset, DatasetFile, Made, sources_digest
-from concord.federation.folders import MemberFolder
-
-
-def commitment_secret(member: MemberFolder) -> bytes:
-    """The member's secret behind all salts, made at first use."""
-    path = member.open_private() / "commitment.key"
-    if not path.exists():
-        write_atomic(path, secrets.token_bytes(SECRET_BYTES), mode=0o600)
-    return path.read_bytes()
+from concord.federation.datasets.files import (
+    Dataset,
+    DatasetFile,
+    Made,
+    commitment_secret,
+    datasets,
+    sources_digest,
+    split_key,
+)
 
 
 def kept_documents(
@@ -70,12 +68,20 @@ def make_record(
     """
     _check_terms(one, file, today)
     part = one.part(file, always_scan=True)
-    secret, tally, leaves = commitment_secret(one.member), Tally(), bytearray()
-    for document in kept_documents(part, tally, on_progress):
-        salt = document_salt(secret, document.id)
-        leaves += document_leaf(salt, document.text.encode())
-    summary = tally.summary()
-    Corpus([part], None).check(summary)
+    secret, leaves = commitment_secret(one.member), bytearray()
+
+    def commit(document: Document) -> None:
+        nonlocal leaves
+        leaves += document_leaf(document_salt(secret, document.id), document.text.encode())
+
+    summary = _prepared(one, part, commit, on_progress)
+    if summary is None:
+        leaves.clear()
+        tally = Tally()
+        for document in kept_documents(part, tally, on_progress):
+            commit(document)
+        summary = tally.summary()
+        Corpus([part], None).check(summary)
     root = Leaves(bytes(leaves)).root().hex()
     try:
         made = DatasetDocument(
@@ -89,6 +95,33 @@ def make_record(
     except ValidationError as error:
         raise DocumentError(describe(error), where=one.path, remedy="correct the field") from error
     return Made(made, bytes(leaves), sources_digest(part))
+
+
+def _prepared(
+    one: Dataset,
+    part: TextPart,
+    commit: Callable[[Document], None],
+    on_progress: OnProgress | None,
+) -> TextSummary | None:
+    """Prepare the text for a run while it is read; None if it is to be read without.
+
+    That saves a member's first run the same reading. It is done only for a member's only dataset,
+    and where nothing was prepared yet: another run may be using that.
+    """
+    folder = one.member.open_private("documents")
+    if any(folder.iterdir()) or any(other.name != one.name for other in datasets(one.member)):
+        return None
+    try:
+        return prepare_parts(
+            [part],
+            folder,
+            key=split_key(one.member),
+            heldout_share=EvaluationSpec().heldout_share,
+            on_progress=on_progress,
+            on_document=commit,
+        )
+    except CorpusTooSmall:  # for a run, not for a record
+        return None
 
 
 def _check_terms(one: Dataset, file: DatasetFile, today: date) -> None:

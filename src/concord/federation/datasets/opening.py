@@ -10,8 +10,8 @@ from concord.data.cleaning import clean_text
 from concord.data.documents import Document
 from concord.data.personal import Scanner
 from concord.data.summary import Tally
-from concord.federation.datasets.files import LEAVES, Dataset, DatasetFile
-from concord.federation.datasets.making import commitment_secret, kept_documents
+from concord.federation.datasets.files import LEAVES, Dataset, DatasetFile, commitment_secret
+from concord.federation.datasets.making import kept_documents
 
 
 def open_document(

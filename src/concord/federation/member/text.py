@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,20 +10,17 @@ from numpy.typing import NDArray
 
 from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import CheckpointError, MessageRefused
-from concord.base.files import write_atomic
 from concord.charter.run import RunDocument
 from concord.data.bpe import CountingMember
 from concord.data.prepare import TextSummary, prepare_parts, read_prepared
 from concord.data.samples import SampleOrder
 from concord.data.shards import TokenShards, write_shards
 from concord.data.summary import Part
-from concord.federation.datasets import text_parts
+from concord.federation.datasets import split_key, text_parts
 from concord.federation.folders import MemberFolder
 from concord.federation.messages import TextCounts
 from concord.model.folder import read_tokenizer_files
 from concord.model.tokenizer import Tokenizer
-
-KEY_BYTES = 32
 
 
 class MemberText:
@@ -61,7 +57,7 @@ class MemberText:
         summary = prepare_parts(
             text_parts(self.folder),
             self._documents,
-            key=self._split_key(),
+            key=split_key(self.folder),
             heldout_share=self.run.evaluation.heldout_share,
         )
         self._source_digest = summary.train_digest
@@ -169,12 +165,6 @@ class MemberText:
 
     def _texts(self, part: Part) -> Iterator[str]:
         return (document.text for document in read_prepared(self._documents, part))
-
-    def _split_key(self) -> bytes:
-        path = self.folder.open_private() / "split.key"
-        if not path.exists():
-            write_atomic(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
-        return path.read_bytes()
 
 
 Batch = Callable[[int], NDArray[np.int64]]
