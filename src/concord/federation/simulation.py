@@ -26,7 +26,7 @@ from concord.federation.member.training import MemberTraining
 from concord.federation.merging import OpenMerge, RunState
 from concord.federation.messages import Committed
 from concord.federation.records import RunFolder
-from concord.federation.work import Train, UpdateHeader
+from concord.federation.work import Train, UpdateHeader, Withheld
 from concord.ledger.round_record import RoundRecord
 from concord.train.evaluate import HeldoutSums, heldout_sums
 
@@ -127,7 +127,7 @@ class Simulation:
         for name, member in self.members.items():
             made = member.train(plan, interrupted=lambda: False, on_progress=lambda *_: None)
             on_trained(name, member)
-            if made is not None:
+            if made is not None and not isinstance(made, Withheld):
                 sent.append(Sent(name, *made))
         left_out = self._hear(merge, sent, adversary)
         record = merge.commit(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from concord.base.digest import Digest
+from concord.ledger.statements.privacy import PrivacySpent
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,15 @@ class UpdateHeader:
     flops: int
     train_s: float
     mean_loss: float
+    privacy: tuple[PrivacySpent, ...] = ()
+    """Of each dataset trained on under a budget."""
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """An update that was made and is not sent: its member's own limits are against it."""
+
+    round: int
+    reason: str
+    """In words that may be published."""
+    rules: tuple[str, ...]

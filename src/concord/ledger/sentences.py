@@ -218,7 +218,7 @@ def _of_a_run(body: Body) -> str:
         case UpdateSent():
             return (
                 f"sent update {short(body.update)} of {body.bytes:,} bytes"
-                f" after {body.steps} steps on {body.tokens:,} tokens"
+                f" after {body.steps} steps on {body.tokens:,} tokens{_spent(body)}"
             )
         case RoundCommitted():
             out = f", without {listed(body.left_out)}" if body.left_out else ""
@@ -238,6 +238,12 @@ def _of_a_run(body: Body) -> str:
         case RunClosed():
             return f"closes the run at base {short(body.base)}"
     return f"says something of kind {body.KIND}"
+
+
+def _spent(body: UpdateSent) -> str:
+    """Privacy budgets, where there are some."""
+    told = [f"{o.dataset} {o.epsilon:.4g} of {o.max_epsilon:g}" for o in body.privacy]
+    return f"; epsilon spent: {listed(told)}" if told else ""
 
 
 def listed(names: Iterable[str]) -> str:

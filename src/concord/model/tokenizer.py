@@ -76,6 +76,11 @@ class Tokenizer:
         tail = [] if self.start_id == self.end_id else [self.end_id]
         return [[*ids, *tail] for ids in self.encode_batch(texts)]
 
+    def text_of(self, token_id: int) -> str:
+        """What one token stands for; a part of a character comes out as U+FFFD."""
+        text: str = self._tokenizer.decode([token_id], skip_special_tokens=True)
+        return text
+
     def _known(self, token: str) -> int:
         token_id = self._tokenizer.token_to_id(token)
         if token_id is None:

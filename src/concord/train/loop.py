@@ -251,6 +251,17 @@ class LocalTrainer:
         finally:
             self._use_attention(before)
 
+    @contextmanager
+    def scoring(self) -> Iterator[None]:
+        """The network as it is computed in training, for passes without a gradient."""
+        with (
+            self._training(),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16),
+        ):
+            if self._bfloat16_on_cpu:
+                self._use_attention("eager")
+            yield
+
     def _use_attention(self, name: str) -> None:
         if self.model.config._attn_implementation != name:
             self.model.set_attn_implementation(name)

@@ -53,6 +53,7 @@ class InnerTraining:
             end_id=text.tokenizer.end_id,
             seen_tokens=seen_V if self.run.inner.vocabulary == "seen" else None,
             ranks=ranks,
+            private=text.sensitive.gradients(),
         )
         self.shared = SharedState(self.trainer.optimizer, self.run.inner.state.mode)
 

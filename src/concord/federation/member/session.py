@@ -3,7 +3,8 @@
     Prepare ─► Prepared        CountPairs ─► PairCounts        UseTokenizer ─► Ready
     SendBase ─► FirstBase      TakeBase, Committed: apply      TakeDocuments: keep
     ExtendLog ─► Cosigned      Evaluate ─► Said(evaluation), or Said(evaluation-refusal)
-    CallRound ─► Said(refusal), or Said(grant), Progress…, Said(update-header)
+    CallRound ─► Said(refusal), or Said(grant), Progress…, Said(update-header), or Said(refusal)
+                 once more, where the member's audit of the update is against sending it
 
 Before text is read for a round or a measurement, the member's policy is asked (`consent`).
 
@@ -20,6 +21,7 @@ from concord.base.clock import Clock
 from concord.base.digest import digest_file
 from concord.base.errors import CheckpointError, MessageRefused
 from concord.charter.run import Document, parse_run
+from concord.charter.schedule import inner_steps
 from concord.federation.folders import MemberFolder
 from concord.federation.frames import Frame, Payload
 from concord.federation.member.devices import check_devices
@@ -49,6 +51,7 @@ from concord.federation.messages import (
     ToMember,
     UseTokenizer,
 )
+from concord.federation.work import Withheld
 from concord.ledger.entries import Entry
 from concord.ledger.statements.rounds import Measured
 
@@ -181,8 +184,13 @@ class MemberSession:
 
     def _train(self, call: CallRound) -> None:
         training = self._ready
+        run = training.run
+        steps = inner_steps(run.rounds, self._voice.round_of(run.digest))
         entry, work = self._voice.answer(
-            call, run=training.run.digest, base=training.state.status.base
+            call,
+            run=run.digest,
+            base=training.state.status.base,
+            objection=training.objection(steps, logged=self._voice.charged()),
         )
         self._say(entry)
         if work is None:
@@ -201,7 +209,9 @@ class MemberSession:
                 self._send(Progress(round=work.round, steps=steps, tokens=tokens))
 
         made = training.train(work, interrupted=self._interrupted, on_progress=tell)
-        if made is not None:
+        if isinstance(made, Withheld):
+            self._say(self._voice.withhold(call, work, made))
+        elif made is not None:
             header, payload = made
             size = payload.stat().st_size
             self._say(self._voice.announce(call, work, header, size), payload)

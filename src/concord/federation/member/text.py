@@ -18,9 +18,13 @@ from concord.data.shards import TokenShards, write_shards
 from concord.data.summary import Part
 from concord.federation.datasets import split_key, text_parts
 from concord.federation.folders import MemberFolder
+from concord.federation.member.audit_folder import AuditFolder
+from concord.federation.member.privacy_file import load_privacy
+from concord.federation.member.sensitive import Sensitive
 from concord.federation.messages import TextCounts
 from concord.model.folder import read_tokenizer_files
 from concord.model.tokenizer import Tokenizer
+from concord.train.audit.canaries import CanarySet, PlantedText
 
 
 class MemberText:
@@ -31,16 +35,19 @@ class MemberText:
         run: The run document.
 
     Raises:
-        DocumentError: `member.toml` is faulty.
+        DocumentError: `member.toml` or `privacy.toml` is faulty.
     """
 
     def __init__(self, folder: MemberFolder, run: RunDocument) -> None:
         self.run = run
         self.folder = folder
         self.file = folder.load()
+        self.sensitive = Sensitive(folder, run)
         self._source_digest: Digest = ""
         self._counting: CountingMember | None = None
         self._shards: TokenShards | None = None
+        self._planted: PlantedText | None = None
+        self._canaries: CanarySet | None = None
         self._order: SampleOrder | None = None
         self._tokenizer: Tokenizer | None = None
 
@@ -61,6 +68,7 @@ class MemberText:
             heldout_share=self.run.evaluation.heldout_share,
         )
         self._source_digest = summary.train_digest
+        self.sensitive.prepare(self._texts("train"))
         return text_counts(summary)
 
     def answer_counts(self, request: bytes) -> bytes:
@@ -92,6 +100,7 @@ class MemberText:
             tokenizer_digest=tokenizer.digest,
             source_digest=self._source_digest,
         )
+        self.sensitive.use_tokenizer(tokenizer)
         self._open_shards_in(shards)
 
     def _load_tokenizer(self, data: bytes | None) -> Tokenizer:
@@ -105,8 +114,15 @@ class MemberText:
 
     def _open_shards_in(self, folder: Path) -> None:
         self._shards = TokenShards(folder)
+        self._canaries = AuditFolder(self.folder, self.run).canaries(
+            load_privacy(self.folder).audit,
+            text_tokens=self._shards.token_count,
+            vocabulary_size=self.tokenizer.size,
+            end_id=self.tokenizer.start_id,
+        )
+        self._planted = PlantedText(self._shards, self._canaries)
         self._order = SampleOrder(
-            self._shards, seed=self.run.seed, member=self.folder.id, context=self.run.model.context
+            self._planted, seed=self.run.seed, member=self.folder.id, context=self.run.model.context
         )
         self._order.check(self.batch_size)
 
@@ -149,6 +165,25 @@ class MemberText:
         if self._order is None:
             raise MessageRefused("no tokenizer was given yet")
         return self._order.batch(step, self.batch_size)
+
+    def at(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Token ids as they are trained on, canaries included, at positions of the whole text."""
+        if self._planted is None:
+            raise MessageRefused("no tokenizer was given yet")
+        return self._planted.at(positions)
+
+    @property
+    def canaries(self) -> CanarySet:
+        """Those of this run, planted or not; usually none."""
+        if self._canaries is None:
+            raise MessageRefused("no tokenizer was given yet")
+        return self._canaries
+
+    def were_drawn(self, positions: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
+        """Whether positions of the text were read in the first steps of the run."""
+        if self._order is None:
+            raise MessageRefused("no tokenizer was given yet")
+        return self._order.were_drawn(positions, steps, self.batch_size)
 
     def heldout(self) -> Iterator[str]:
         return self._texts("heldout")

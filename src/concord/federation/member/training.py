@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from concord.base.digest import Digest
-from concord.base.errors import CheckpointError
+from concord.base.errors import CheckpointError, DocumentError
 from concord.base.tensors import FloatArray, TensorFile, write_tensors
 from concord.federation.frames import Frame
+from concord.federation.member.audit import MemberAudit
 from concord.federation.member.devices import choose_device
 from concord.federation.member.group import Group, OneDevice
 from concord.federation.member.inner import FEEDBACK, InnerTraining, feedback_arrays
@@ -27,13 +28,16 @@ from concord.federation.member.network import (
     read_base_arrays,
 )
 from concord.federation.member.orders import Measure, Steps
+from concord.federation.member.privacy_file import privacy_path
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.messages import Committed
-from concord.federation.work import Train, UpdateHeader
-from concord.ledger.layouts import step_layout, update_layout
+from concord.federation.work import Train, UpdateHeader, Withheld
+from concord.ledger.layouts import base_weights, step_layout, update_layout
 from concord.model.tensors import read_tensors
+from concord.train.audit.verdict import over_limits, rules_of
 from concord.train.evaluate import HeldoutSums
+from concord.train.loop import FLOPS_PER_WEIGHT_AND_TOKEN
 from concord.update.combine import apply_step
 from concord.update.feedback import ErrorFeedback
 from concord.update.layout import COUNTS_NAME
@@ -59,6 +63,25 @@ class MemberTraining:
         self._inner = InnerTraining(text, device=self._group.device, ranks=self._group.ranks)
         self._trainer = self._inner.trainer
         self._shared = self._inner.shared
+        self._audit = self._new_audit()
+
+    def _new_audit(self) -> MemberAudit:
+        audit = MemberAudit(self._text.folder, self._text, self._trainer)
+        if audit.settings.every_rounds and self._group.ranks.sharded:
+            raise DocumentError(
+                "audits work with one device only",
+                where=privacy_path(self._text.folder),
+                remedy="set devices = 1 in member.toml, or audit.every_rounds = 0",
+            )
+        return audit
+
+    def objection(self, steps: int, *, logged: Mapping[str, int]) -> str | None:
+        """Why this member will not train a round of so many steps; None if it will.
+
+        Args:
+            logged: Steps that the log says were charged to each dataset's privacy budget.
+        """
+        return self._text.sensitive.objection(steps, logged=logged)
 
     def first_base(self) -> tuple[Path, Digest]:
         """Write the seeded first base: fresh weights, and zeros for the shared state."""
@@ -88,10 +111,13 @@ class MemberTraining:
 
     def train(
         self, plan: Train, *, interrupted: Callable[[], bool], on_progress: Progress
-    ) -> tuple[UpdateHeader, Path] | None:
+    ) -> tuple[UpdateHeader, Path] | Withheld | None:
         """Take the round's inner steps; None if the round ended before they were done.
 
+        Steps on sensitive text are charged to its budget before the first is taken.
+
         Raises:
+            DocumentError: a privacy budget does not hold the steps; nothing was trained.
             TrainingDiverged: the loss is no longer a number.
             StorageError: the update cannot be written.
         """
@@ -111,10 +137,13 @@ class MemberTraining:
         local: TensorFile | None,
         interrupted: Callable[[], bool],
         on_progress: Progress,
-    ) -> tuple[UpdateHeader, Path] | None:
+    ) -> tuple[UpdateHeader, Path] | Withheld | None:
         base = TensorFile(self.state.base_path)
         self._inner.restore(base, local, plan.round)
         batch_tokens = self.run.inner.batch_tokens
+        self._text.sensitive.charge(plan.inner_steps)
+        if audited := self._audit.due(plan.round):
+            self._audit.look_before(plan.round, plan.inner_steps)
         stats, counts_V = self._inner.take_steps(
             plan.round,
             plan.inner_steps,
@@ -123,6 +152,10 @@ class MemberTraining:
         )
         if stats.steps < plan.inner_steps:
             return None
+        differences = self._differences(base, counts_V)
+        self._audit.remember(differences)
+        if audited and (withheld := self._look(plan, base, differences)) is not None:
+            return withheld
         path = self.state.temporary_path("update")
         summary, residual = encode_update(
             path,
@@ -130,7 +163,7 @@ class MemberTraining:
             UpdateIdentity(
                 run=plan.run, round=plan.round, base=plan.base, member=self._text.folder.id
             ),
-            self._differences(base, counts_V),
+            differences,
             feedback=self._feedback(local),
         )
         self.state.save_pending(summary.digest, self._own_state(residual))
@@ -141,12 +174,31 @@ class MemberTraining:
                 payload_digest=summary.digest,
                 steps=stats.steps,
                 tokens=stats.tokens,
-                flops=stats.flops,
+                flops=stats.flops + self._sensitive_flops(stats.steps),
                 train_s=stats.seconds,
                 mean_loss=stats.mean_loss,
+                privacy=self._text.sensitive.statements(),
             ),
             path,
         )
+
+    def _look(
+        self, plan: Train, base: TensorFile, differences: Mapping[str, FloatArray]
+    ) -> Withheld | None:
+        report = self._audit.look_after(
+            plan.round, plan.inner_steps, base_weights(base), differences
+        )
+        over = over_limits(report, self._audit.settings.limits)
+        if not over:
+            return None
+        reason = f"audit: the update is over the member's own limit of {', '.join(over)}"
+        return Withheld(round=plan.round, reason=reason, rules=rules_of(over))
+
+    def _sensitive_flops(self, steps: int) -> int:
+        """Of the documents expected, each a whole window: what was drawn is nobody's business."""
+        tokens = self._text.sensitive.documents_per_step() * self.run.model.context * steps
+        weights = sum(parameter.numel() for parameter in self._trainer.model.parameters())
+        return int(FLOPS_PER_WEIGHT_AND_TOKEN * weights * tokens)
 
     def apply(self, message: Committed, frame: Frame) -> None:
         """Take the outer step that everybody takes, and check where it leads.
@@ -158,6 +210,7 @@ class MemberTraining:
             base = TensorFile(self.state.base_path)
             layout = step_layout(self.run, base.specs, message.round - 1)
             step = UpdateFile(frame.payload, layout)
+            self._audit.compare_with(step.decode, included=self._text.folder.id in message.included)
             prepared = self.state.temporary_path("base")
             digest = apply_step(base, step, prepared)
             if digest != message.base:

@@ -20,7 +20,7 @@ from concord.federation.folders import MemberFolder
 from concord.federation.joined import split
 from concord.federation.member.consent import MemberConsent
 from concord.federation.messages import CallRound, Cosigned, ExtendLog
-from concord.federation.work import Train, UpdateHeader
+from concord.federation.work import Train, UpdateHeader, Withheld
 from concord.ledger.answers import Answer
 from concord.ledger.entries import Entry
 from concord.ledger.keyring import KeyRing
@@ -183,6 +183,7 @@ class MemberVoice:
             flops=header.flops,
             train_s=header.train_s,
             mean_loss=header.mean_loss,
+            privacy=header.privacy,
         )
         return self._say(body, work.run, work.round)
 
@@ -202,6 +203,16 @@ class MemberVoice:
             rules=found.rules,
         )
         return self._say(body, run, round_)
+
+    def withhold(self, call: CallRound, work: Train, withheld: Withheld) -> Entry:
+        """A signed refusal after the grant: the update that was made is not sent."""
+        body = Refused(plan=call.plan, reason=withheld.reason, rules=withheld.rules)
+        return self._say(body, work.run, work.round)
+
+    def charged(self) -> dict[str, int]:
+        """Steps that the log says were charged to each privacy budget of this member."""
+        own = self._replica.state.privacy.get(self._member, {})
+        return {dataset: seat.steps for dataset, seat in own.items()}
 
     def measured(self, body: Measured, *, run: Digest, round_: int) -> Entry:
         """The signed statement of a measurement."""

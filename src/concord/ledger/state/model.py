@@ -14,7 +14,7 @@ from pydantic import Field
 from concord.base.digest import Digest, digest_json
 from concord.base.errors import StatementRefused
 from concord.charter.run import Document
-from concord.ledger.statements.fields import BigCount
+from concord.ledger.statements.fields import BigCount, Real
 from concord.ledger.statements.membership import CoordinatorEntry, MemberEntry, OverseerEntry
 from concord.ledger.statements.votes import Change
 
@@ -93,6 +93,13 @@ class UpdateSeat(Document):
     flops: int
 
 
+class SpentSeat(Document):
+    """What a member said was spent of a dataset's privacy budget, last and most."""
+
+    epsilon: Real
+    steps: int
+
+
 class PlanSeat(Document):
     """The plan of a round that is going on."""
 
@@ -157,6 +164,8 @@ class State(Document):
     """Record of each dataset that stands, by member and name."""
     revoked_datasets: dict[str, dict[str, Digest]] = Field(default_factory=dict)
     """The last record of each that was revoked and not described again."""
+    privacy: dict[str, dict[str, SpentSeat]] = Field(default_factory=dict)
+    """By member and dataset, over all runs."""
     evidence: Annotated[dict[Digest, dict[str, str]], Field()] = Field(default_factory=dict)
     releases: dict[str, Digest] = Field(default_factory=dict)
 

@@ -18,6 +18,7 @@ from concord.charter.run import RunDocument
 from concord.charter.schedule import inner_steps
 from concord.ledger.arithmetic import round_weights
 from concord.ledger.state.model import PlanSeat, RunSeat, State, UpdateSeat, put
+from concord.ledger.state.privacy import spend
 from concord.ledger.statements.rounds import (
     Granted,
     Measured,
@@ -186,7 +187,7 @@ def announce(state: State, body: UpdateSent, statement: Statement) -> State:
         flops=body.flops,
     )
     changed = plan.model_copy(update={"updates": put(plan.updates, party, sent)})
-    return _put(state, statement, seat, plan=changed)
+    return _put(spend(state, party, body.privacy), statement, seat, plan=changed)
 
 
 def commit_round(

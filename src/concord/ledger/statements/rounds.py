@@ -18,6 +18,7 @@ from concord.ledger.statements.fields import (
     PerMember,
     Real,
 )
+from concord.ledger.statements.privacy import MAX_DATASETS, PrivacySpent
 
 
 class RunOpening(Body):
@@ -119,6 +120,15 @@ class UpdateSent(Body):
     flops: Count
     train_s: Real
     mean_loss: Real
+    privacy: Annotated[tuple[PrivacySpent, ...], Field(max_length=MAX_DATASETS)] = ()
+    """Budgets of the datasets that were trained on under noise, after this round."""
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        names = [one.dataset for one in self.privacy]
+        if names != sorted(set(names)):
+            raise ValueError("privacy must be sorted by dataset, each once")
+        return self
 
     def subjects(self) -> Mapping[str, Digest]:
         return {"plan": self.plan, "base": self.base, "update": self.update}
