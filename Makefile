@@ -74,6 +74,7 @@ bench-replay: $(STAMP)  ## rounds computed again: parameters x members per secon
 	$(BIN)/python benchmarks/verify_speed.py
 
 bench-seal: $(STAMP)  ## masking beside raw AES; FLOWER=<a python with flwr> compares with SecAgg+
+	$(BIN)/python benchmarks/seal_exact.py
 	$(BIN)/python benchmarks/seal_speed.py --markdown $(if $(FLOWER),--flower $(FLOWER))
 
 bench-personal-data: $(STAMP)  ## the scan for personal data: found, missed, false alarms, speed
