@@ -324,6 +324,57 @@ class TestValuesThatWrap:
         assert named == [VICTIM]
 
 
+class TestDispute:
+    """What a member shows to the panel, one thing of it false; the vector itself is right."""
+
+    def judged(self, *, committed_to=None, **changed) -> tuple[str, ...]:
+        session, values = Party(COHORT).set_up(instance_of(COHORT)), values_of(1)[VICTIM]
+        vector, salt = session.masked(VICTIM, values, ALL, RING), os.urandom(32)
+        root = chunk_root((values if committed_to is None else committed_to).tobytes())
+        hidden = value_commitment(session.instance, VICTIM, salt, root)
+        committed = Committed(chunk_root(vector.tobytes()), hidden)
+        own, keys = session.own[VICTIM], session.party.keys[VICTIM]
+        shown = disclose(own, keys, ALL, values=values, salt=salt)
+        shown = replace(shown, **{name: make(shown) for name, make in changed.items()})
+        return judge(session.instance, COHORT, session.setups, ALL, shown, committed, RING)
+
+    def test_honest_member_is_cleared(self) -> None:
+        assert self.judged() == ()
+
+    def test_other_values_than_committed(self) -> None:
+        assert self.judged(committed_to=values_of(2)[VICTIM]) == (
+            "the values are not those committed to",
+        )
+
+    def test_other_seed(self) -> None:
+        (found,) = self.judged(seed=lambda shown: bytes(32))
+        assert found == "the self seed is not the one committed to"
+
+    @pytest.mark.parametrize("make", [
+        lambda shown: shown.secrets | {2: bytes(32)},
+        lambda shown: {j: one for j, one in shown.secrets.items() if j != 2},
+    ], ids=["another", "missing"])  # fmt: skip
+    def test_other_secret_of_a_pair(self, make) -> None:
+        (found,) = self.judged(secrets=make)
+        assert found == "the secret shared with member 2 is not the one that was confirmed"
+
+    def test_who_did_not_mask_is_not_judged(self) -> None:
+        with pytest.raises(SealRefused, match="not in this masking set"):
+            self.judged(member=lambda shown: SIZE)
+
+    def test_disclosure_opens_this_instance_alone(self) -> None:
+        """What the panel learns gives no mask of another round."""
+        session = Party(COHORT).set_up(instance_of(COHORT))
+        own, keys = session.own[VICTIM], session.party.keys[VICTIM]
+        shown = disclose(own, keys, ALL, values=values_of(1)[VICTIM], salt=bytes(32))
+        other = session.party.set_up(instance_of(COHORT, round=8))
+        masks = mask_keys(other.instance, COHORT, other.own[VICTIM], keys, ALL)
+        known = {
+            pair_mask_key(one, ALL.digest(other.instance.ctx)) for one in shown.secrets.values()
+        }
+        assert not known & {*masks.add, *masks.subtract}
+
+
 class TestSetUpRepeatedAfterACrash:
     """A member that lost its set-up makes another for the same instance, under the same keys."""
 

@@ -27,6 +27,7 @@ from concord.crypto.seal import (
     ratchet,
     seal_pair_secrets,
 )
+from concord.crypto.seal.cohorts import below
 from concord.crypto.seal.epoch import KEM_KEY_BYTES, SEALED_BYTES
 
 RUN = digest(1)
@@ -214,6 +215,23 @@ def test_an_entity_with_more_members_than_cohorts_is_refused() -> None:
     entities = {f"m{i}": "one" if i < 3 else f"e{i}" for i in range(16)}
     with pytest.raises(SealRefused, match="controls more members"):
         draw_cohorts(digest(1), entities, target=8, min_survivors=5)
+
+
+class Numbers:
+    """A stream of given numbers, as `Keystream` would give them."""
+
+    def __init__(self, *numbers: int) -> None:
+        self._left = list(numbers)
+
+    def read(self, count: int) -> bytes:
+        return self._left.pop(0).to_bytes(count, "big")
+
+
+def test_numbers_that_would_lean_to_small_ones_are_skipped() -> None:
+    """2^32 = 3 * 1431655765 + 1: the last number would make 0 more likely than 1 and 2."""
+    assert below(3, Numbers(2**32 - 1, 7)) == 1
+    assert below(3, Numbers(2**32 - 2)) == 2
+    assert below(2**31, Numbers(2**32 - 1)) == 2**31 - 1
 
 
 def test_every_member_is_as_likely_in_every_place() -> None:

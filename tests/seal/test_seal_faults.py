@@ -25,6 +25,7 @@ from concord.crypto.seal import (
     receive_shares,
     survivor_set,
 )
+from concord.crypto.seal.masks import MaskStreams
 from concord.crypto.seal.setup import Share, encrypt_pair, open_share_pair
 from concord.crypto.seal.shamir import combine, split
 
@@ -115,6 +116,18 @@ class TestWrongShares:
             session.answers(ALL, SURVIVORS)
         assert caught.value.culprits == (0, 3)
 
+    def test_a_share_that_opens_but_is_not_the_one_committed_to_is_seen(self, session) -> None:
+        own, key = session.own[3], session.party.keys[3][0]
+        pair = open_share_pair(own.public, 0, session.party.keys[0][3])
+        for bad in (
+            SharePair(Share(pair.b.salt, flip(pair.b.share)), pair.r),
+            SharePair(pair.b, Share(flip(pair.r.salt), pair.r.share)),
+        ):
+            box = encrypt_pair(key, session.instance.ctx, 3, 0, bad, os.urandom)
+            public = replace(own.public, encrypted=(box, *own.public.encrypted[1:]))
+            with pytest.raises(SealVoid, match="dealt member 0"):
+                receive_shares(session.own[0], session.party.keys[0], session.setups | {3: public})
+
     @pytest.mark.parametrize("shares", [{}, {-1: bytes(32)}, {0: bytes(31)}, {0: b"\xff" * 32}])
     def test_a_share_of_nobody_or_of_no_length_is_refused(self, shares) -> None:
         with pytest.raises(SealRefused):
@@ -140,6 +153,19 @@ def deal_again(session, dealer, shares):
         ),
     )
     return replace(own, public=changed, own_shares=pairs[dealer])
+
+
+def test_a_secret_above_the_field_is_not_shared() -> None:
+    with pytest.raises(SealRefused, match="byte 00"):
+        split(b"\xff" * 32, 5, 3, os.urandom)
+    with pytest.raises(SealRefused, match="threshold"):
+        split(bytes(32), 3, 4, os.urandom)
+
+
+def test_one_key_does_not_mask_more_than_64_gib() -> None:
+    streams = MaskStreams([bytes(32)], [])
+    with pytest.raises(SealRefused, match="longer than one key"):
+        streams.apply(np.broadcast_to(np.uint16(0), (2**36,)))
 
 
 class TestDropOuts:
@@ -207,6 +233,12 @@ class TestLyingCoordinator:
             survivor_set(COHORT, ALL, range(5))
         with pytest.raises(SealRefused, match="too few"):
             session.masked(0, VALUES[0], IndexSet((0, 1, 2)), RING)
+
+    def test_too_few_survivors_are_not_opened(self, session) -> None:
+        few = IndexSet((0, 1, 2))
+        answers = [session.answer(i, ALL, few) for i in few.indices]
+        with pytest.raises(SealRefused, match="too few"):
+            session.open(ALL, few, answers)
 
     def test_a_survivor_who_did_not_mask_is_refused(self, session) -> None:
         masked = IndexSet((0, 1, 2, 3, 4, 6))

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Protocol
 
 from concord.base.errors import SealRefused
 from concord.crypto.seal.labels import HASH_BYTES, exactly, labelled_hash, u16
@@ -163,12 +164,20 @@ def draw_cohorts(
 def _shuffled(members: Sequence[str], stream: Keystream) -> list[str]:
     found = list(members)
     for top in range(len(found) - 1, 0, -1):
-        other = _below(top + 1, stream)
+        other = below(top + 1, stream)
         found[top], found[other] = found[other], found[top]
     return found
 
 
-def _below(bound: int, stream: Keystream) -> int:
+class Bytes(Protocol):
+    """Where numbers are drawn from; a `Keystream`."""
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes."""
+
+
+def below(bound: int, stream: Bytes) -> int:
+    """A number below `bound`, each as likely as the others."""
     limit = (1 << 32) // bound * bound
     while True:
         value = int.from_bytes(stream.read(4), "big")

@@ -29,8 +29,8 @@ class Ring:
     """Z_2^`bits` for the sums of up to `members` values.
 
     Raises:
-        SealRefused: another number of bits than 16 or 32, fewer than 3 members or more than 200,
-            or so many that a value would have less than 2 bits.
+        SealRefused: another number of bits than 16 or 32, fewer than 3 members or more than 200.
+            So n Q < 2^(k-2) holds in every ring there is.
     """
 
     bits: int
@@ -43,8 +43,6 @@ class Ring:
         if not MIN_MEMBERS <= self.members <= MAX_MEMBERS:
             message = f"{self.members} members, not {MIN_MEMBERS} to {MAX_MEMBERS}"
             raise SealRefused(message, where="cohort")
-        if self.members * self.largest >= 1 << (self.bits - 2) or self.value_bits < 2:
-            raise SealRefused(f"the sum of {self.members} values could wrap", where="ring bits")
 
     @property
     def value_bits(self) -> int:
