@@ -22,6 +22,7 @@ from concord.base.digest import digest_file
 from concord.base.errors import CheckpointError, MessageRefused
 from concord.charter.run import Document, parse_run
 from concord.charter.schedule import inner_steps
+from concord.federation.datasets import datasets
 from concord.federation.folders import MemberFolder
 from concord.federation.frames import Frame, Payload
 from concord.federation.member.devices import check_devices
@@ -148,6 +149,8 @@ class MemberSession:
     def _prepare(self, message: Prepare) -> None:
         run = parse_run(message.run, where="plan")
         self._text = MemberText(self._folder, run)
+        used = [one.name for one in datasets(self._folder) if not one.revoked]
+        self._voice.use_datasets(used or None)
         check_devices(self._text)
         self._send(Prepared(text=self._text.prepare()))
 

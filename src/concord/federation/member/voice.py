@@ -8,6 +8,7 @@ else whoever cuts the network would undo one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from concord.base.clock import Clock
@@ -61,6 +62,11 @@ class MemberVoice:
         self._store = WitnessStore(folder.witness)
         self._consent = MemberConsent(folder)
         self._granted: Answer | None = None
+        self._datasets: tuple[str, ...] | None = None
+
+    def use_datasets(self, names: Iterable[str] | None) -> None:
+        """Name the datasets whose text was prepared; None: none is described, or nobody knows."""
+        self._datasets = None if names is None else tuple(sorted(names))
 
     def take_documents(self, payload: bytes) -> None:
         """Keep documents under their digests; what nobody names is never read."""
@@ -169,6 +175,7 @@ class MemberVoice:
             action=action,
             now=int(self._clock.unix_s()),
             stale=stale,
+            datasets=self._datasets,
         )
 
     def announce(self, call: CallRound, work: Train, header: UpdateHeader, size: int) -> Entry:
