@@ -61,10 +61,10 @@ def test_a_field_that_is_added_or_left_out_is_listed():
 
 def test_a_new_law_and_a_removed_one_are_shown_whole():
     law = b'@id("x") forbid (principal, action == Concord::Action::"release", resource);\n'
-    new = with_files(**{"law/eu.cedar": law})
+    new = with_files(**{"law/ke.cedar": law})
     added, removed = difference(ATLAS, new).files[0], difference(new, ATLAS).files[0]
-    assert (added.path, removed.path) == ("law/eu.cedar", "law/eu.cedar")
-    assert added.diff == f"--- /dev/null\n+++ b/law/eu.cedar\n@@ -0,0 +1 @@\n+{law.decode()}"
+    assert (added.path, removed.path) == ("law/ke.cedar", "law/ke.cedar")
+    assert added.diff == f"--- /dev/null\n+++ b/law/ke.cedar\n@@ -0,0 +1 @@\n+{law.decode()}"
     assert "+++ /dev/null" in removed.diff
 
 
@@ -130,10 +130,10 @@ def test_files_can_be_entrenched_and_law_files_are_free_unless_listed():
     data = ATLAS.files["charter.cedar"] + b"// more\n"
     law = b'@id("x") forbid (principal, action == Concord::Action::"release", resource);\n'
     assert touches_entrenched(ATLAS, with_files(**{"charter.cedar": data})) == ["charter.cedar"]
-    assert touches_entrenched(ATLAS, with_files(**{"law/eu.cedar": law})) == []
+    assert touches_entrenched(ATLAS, with_files(**{"law/ke.cedar": law})) == []
     strict = amended(('"charter.cedar"]', '"charter.cedar", "law/"]'))
-    both = bundle_from(dict(strict.files) | {"law/eu.cedar": law})
-    assert touches_entrenched(strict, both) == ["law/eu.cedar"]
+    both = bundle_from(dict(strict.files) | {"law/ke.cedar": law})
+    assert touches_entrenched(strict, both) == ["law/ke.cedar"]
 
 
 def test_more_compute_asks_for_the_stronger_rule():

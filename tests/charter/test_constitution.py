@@ -14,6 +14,7 @@ from concord.base.objects import ObjectStore
 from concord.charter.bundle import MAX_FILE_BYTES, bundle_from, bundle_of, load_bundle, store_bundle
 from concord.charter.compute import duties_at, overseers_at, reaches
 from concord.charter.constitution import parse_charter
+from concord.charter.paths import LAW
 from concord.charter.template import default_cap, default_charter, write_default_charter
 
 ATLAS = default_charter("Atlas", members=5)
@@ -208,7 +209,7 @@ def test_a_folder_with_a_stray_file_or_a_link_is_refused(tmp_path):
     stray.unlink()
     outside = tmp_path.parent / "outside.cedar"
     outside.write_text('@id("x") forbid (principal, action, resource);')
-    os.symlink(outside, tmp_path / "law" / "eu.cedar")
+    os.symlink(outside, tmp_path / "law" / "ke.cedar")
     with pytest.raises(CharterError, match="no plain file"):
         load_bundle(tmp_path)
 
@@ -282,11 +283,12 @@ def test_a_charter_with_any_bit_flipped_is_refused_or_valid_and_never_a_crash():
 
 def test_a_flipped_bit_in_a_cedar_file_is_refused_or_changes_the_digest():
     random = Random(7)
+    plain = {path: data for path, data in ATLAS.files.items() if not path.startswith(LAW)}
     for _ in range(300):
         path = random.choice(["charter.cedar", "schema.cedarschema"])
         data = bytearray(ATLAS.files[path])
         data[random.randrange(len(data))] ^= 1 << random.randrange(8)
         try:
-            assert bundle_from(dict(ATLAS.files) | {path: bytes(data)}).digest != ATLAS.digest
+            assert bundle_from(plain | {path: bytes(data)}).digest != bundle_from(plain).digest
         except CharterError as error:
             assert str(error.where).startswith("charter")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from types import MappingProxyType
 
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.digest import Digest, check_digest, digest_bytes, digest_json
@@ -69,8 +70,7 @@ def bundle_from(files: Mapping[str, bytes], *, where: object = "charter") -> Cha
     schema, rules = files[SCHEMA].decode("utf-8"), dict[str, CedarRule]()
     for path in _cedar_files(files):
         text, place = files[path].decode("utf-8"), f"{where}/{path}"
-        found = check_forbids_only(text, where=place)
-        Policy(text, schema, where=place, schema_where=f"{where}/{SCHEMA}")
+        found = _checked_rules(text, schema, place, f"{where}/{SCHEMA}")
         if twice := sorted(rules.keys() & found.keys()):
             raise PolicyRefused(f"ids used before: {', '.join(twice)}", where=place)
         rules |= found
@@ -145,6 +145,16 @@ def member_policy(bundle: CharterBundle, text: str, *, where: object = "policy.c
             remedy="give these rules other ids",
         )
     return Policy(f"{bundle.forbids}\n{text}", bundle.schema, where=where)
+
+
+@lru_cache(maxsize=64)
+def _checked_rules(
+    text: str, schema: str, place: str, schema_place: str
+) -> Mapping[str, CedarRule]:
+    """Rules of a file that may only forbid. Kept: charters differ from each other in few files."""
+    found = check_forbids_only(text, where=place)
+    Policy(text, schema, where=place, schema_where=schema_place)
+    return MappingProxyType(found)
 
 
 def _digests(files: Mapping[str, bytes]) -> dict[str, Digest]:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -179,7 +180,7 @@ def _named_by_rules(policy: Policy, question: Question) -> Iterator[Change]:
     """Texts and days that a rule compares something with."""
     context = question.request.context
     tried: set[tuple[str, str]] = set()
-    for field, value in compared(policy.text):
+    for field, value in compared(policy.text, question.request.action):
         if not value or field not in context or (field, value) in tried:
             continue
         tried.add((field, value))
@@ -234,14 +235,26 @@ def _second_before(day: str) -> str | None:
     return (moment - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def compared(text: str) -> list[tuple[str, str]]:
-    """Fields of the context, each with a text or day that a rule of `text` compares it with."""
+@lru_cache(maxsize=8)
+def compared(text: str, action: str) -> list[tuple[str, str]]:
+    """Fields of the context, each with a text or day that a rule on `action` compares it with."""
     rules = json.loads(cedarpy.policies_to_json_str(text))["staticPolicies"]
     found: list[tuple[str, str]] = []
     for rule in rules.values():
+        if action not in _actions(rule, action):
+            continue
         for condition in rule["conditions"]:
             found += _comparisons(condition["body"])
     return list(dict.fromkeys(found))
+
+
+def _actions(rule: Mapping[str, Any], otherwise: str) -> list[str]:
+    """Actions that a rule names; `otherwise` if it holds for all."""
+    scope = rule["action"]
+    if scope["op"] == "All":
+        return [otherwise]
+    named = scope["entities"] if "entities" in scope else [scope["entity"]]
+    return [str(one["id"]) for one in named]
 
 
 def _comparisons(node: Any) -> Iterator[tuple[str, str]]:

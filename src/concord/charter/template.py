@@ -11,12 +11,13 @@ from pathlib import Path
 from concord.base.errors import CharterError
 from concord.base.files import storage_errors, write_atomic
 from concord.charter.bundle import CharterBundle, bundle_from
-from concord.charter.paths import DOCUMENT, RULES, SCHEMA
+from concord.charter.paths import DOCUMENT, LAW, RULES, SCHEMA
 
 PURPOSE = (
     "To train one open language model together, to which each member contributes and which belongs"
     " to all, while every member keeps its text, its keys and its say."
 )
+LAWS = tuple(f"{LAW}{place}.cedar" for place in ("br", "ch", "cn", "eu", "in", "us"))
 LOWEST_CAP = Fraction(1, 4)
 
 
@@ -56,6 +57,7 @@ def default_charter(
             DOCUMENT: _filled(_template(DOCUMENT), values).encode("utf-8"),
             SCHEMA: _template(SCHEMA).encode("utf-8"),
             RULES: _template(RULES).encode("utf-8"),
+            **{path: _template(path).encode("utf-8") for path in LAWS},
         }
     )
 

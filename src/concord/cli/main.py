@@ -26,6 +26,7 @@ from concord.cli import (
     initialise,
     joining,
     keys,
+    law,
     log,
     openings,
     policy,
@@ -51,7 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for group in (demo, initialise, run, report, verify, proving, votes, joining, chat):
+for group in (demo, initialise, run, report, verify, proving, votes, joining, law, chat):
     group.register(app)
 for group in (datasets, openings):
     group.register(data.app)
