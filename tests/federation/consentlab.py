@@ -8,6 +8,7 @@ from concord.federation.folders import MemberFolder
 from concord.federation.founding import Founder
 from concord.federation.member.consent import MemberConsent
 from concord.ledger.permission import RoundAsked
+from concord.ledger.state.model import SpentSeat
 from concord.ledger.statements.evidence import DatasetRecord
 from concord.testing.founded import found
 
@@ -109,10 +110,14 @@ class Member:
         round_=7,
         roster=None,
         datasets=None,
+        spent=None,
         **use,
     ):
         run = parse_run({"name": "x", "roster": [{"id": m} for m in FOUNDERS], "use": use})
         state = self.office.state
+        if spent is not None:
+            seats = {name: SpentSeat(epsilon=repr(float(e)), steps=1) for name, e in spent.items()}
+            state = state.model_copy(update={"privacy": {"fiji": seats}})
         asked = RoundAsked(run, round_, roster or tuple(state.seated()), mode)
         return self.consent.ask(
             state,

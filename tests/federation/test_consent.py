@@ -174,6 +174,58 @@ def test_an_unreadable_member_file_is_a_refusal(member):
     assert answer.reason == "policy: the question could not be asked"
 
 
+# --- budgets ------------------------------------------------------------------------------------
+
+
+def trains_with_noise(member, dataset, budget):
+    path = member.folder.root / "privacy.toml"
+    path.write_text(f'[[sensitive]]\ndataset = "{dataset}"\nmax_epsilon = {budget}\n')
+
+
+def test_a_budget_of_zero_is_refused_from_the_start(member):
+    member.describe(max_epsilon="0")
+    assert member.ask().allowed, "without noise nothing is charged"
+    trains_with_noise(member, "news", "8.0")
+    assert member.ask().rules == ("charter-privacy-budget",), "the record's budget is what counts"
+
+
+def test_a_budget_that_the_log_says_is_spent_is_refused(member):
+    member.describe(max_epsilon="3.0")
+    trains_with_noise(member, "news", "3.0")
+    for spent, rules in (
+        ("2.9999", ("as-described",)),
+        ("2.99991", ("charter-privacy-budget",)),
+        ("3.0", ("charter-privacy-budget",)),
+    ):
+        assert member.ask(spent={"news": spent}).rules == rules
+
+
+def test_sensitive_text_without_a_record_goes_by_its_own_budget_and_the_rule_for_undescribed(
+    member,
+):
+    trains_with_noise(member, "letters", "1.5")
+    answer = member.ask()
+    assert (answer.allowed, answer.records) == (True, ())
+    assert member.ask(spent={"letters": "1.5"}).reason == "policy: letters: charter-privacy-budget"
+    trains_with_noise(member, "letters", "0")
+    assert member.ask().reason == "policy: letters: charter-privacy-budget"
+
+
+def test_personal_text_with_noise_in_a_sealed_round_may_be_used(member):
+    member.describe(sensitivity="personal", max_epsilon="3.0")
+    trains_with_noise(member, "news", "3.0")
+    assert member.ask(mode="sealed").allowed
+    assert member.ask().rules == ("charter-privacy-floor",)
+
+
+@pytest.mark.parametrize(
+    "text", ["sensitive = 7", "[[sensitive]]", "x", "[[sensitive]]\nmax_epsilon = 1"]
+)
+def test_a_privacy_file_that_cannot_be_read_is_a_refusal(member, text):
+    (member.folder.root / "privacy.toml").write_text(text)
+    assert not member.ask().allowed
+
+
 # --- files that cannot be used ------------------------------------------------------------------
 
 

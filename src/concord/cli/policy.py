@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 import typer
 
 from concord.base.digest import Digest, digest_bytes
-from concord.base.errors import ConcordError, PolicyRefused
+from concord.base.errors import ConcordError, DocumentError, PolicyRefused
 from concord.charter.bundle import CharterBundle, member_policy
 from concord.charter.cedar_text import MAX_TEXT_BYTES
 from concord.charter.counterfactual import question_from, what_would_change
@@ -19,7 +20,7 @@ from concord.charter.spoken import origin, spoken_rules
 from concord.cli import desk
 from concord.cli.say import count, say, say_json
 from concord.federation.folders import MemberFolder
-from concord.federation.member.consent import own_records, read_policy
+from concord.federation.member.consent import own_budgets, own_records, read_policy
 from concord.ledger.answers import Answer, answer_from, decide
 from concord.ledger.archive import Archive
 from concord.ledger.past import PastAnswer, past_answers
@@ -244,7 +245,9 @@ class _Desk:
         Raises:
             PolicyRefused: the log holds no dataset of that name.
         """
-        found = list(holdings(self.state, self.member, self._records(self.state)))
+        found = list(
+            holdings(self.state, self.member, self._records(self.state), None, self._budgets())
+        )
         chosen = [one for one in found if name in (None, one.name)]
         if not chosen:
             raise PolicyRefused(
@@ -273,10 +276,22 @@ class _Desk:
     def answer(self, past: PastAnswer) -> Answer:
         """What this policy says to a past round."""
         action: Action = "train"
-        held = holdings(past.state, self.member, self._records(past.state))
+        held = self._held(past.state)
         at = self.circumstances(past.time)
         found = decide(self.policy, past.state, past.asked, self.member, held, at, action=action)
         return answer_from(found, self.policy, self.digest)
+
+    def _held(self, state: State) -> Sequence[Holding]:
+        records = self._records(state)
+        return holdings(state, self.member, records, budgets=self._budgets())
+
+    def _budgets(self) -> dict[str, Decimal]:
+        try:
+            return own_budgets(self.folder)
+        except (OSError, ValueError, KeyError, ArithmeticError) as error:
+            raise DocumentError(
+                "cannot be read", where=self.folder.root / "privacy.toml"
+            ) from error
 
     def _records(self, state: State) -> dict[Digest, Mapping[str, Any]]:
         """What records say that this state names: the member's own, and those among the objects."""

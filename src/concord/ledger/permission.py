@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
+from types import MappingProxyType
 from typing import Any, Literal
 
 from concord.base.digest import Digest
@@ -30,15 +31,12 @@ MAX_EPSILON = Decimal(900_000_000_000_000)
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What no log says: the member's own time, place and privacy."""
+    """What no log says: the member's own time and place."""
 
     now: int
     """Unix seconds."""
     residency: str | None = None
     """Where the text is read; None: in the jurisdiction that the log gives the member."""
-    dp: bool = False
-    """Whether training clips and adds noise record by record."""
-    epsilon_spent: Decimal = Decimal(0)
     stale: bool = False
     """Whether the head of the log is too old to know of a halt."""
 
@@ -62,6 +60,8 @@ class Holding:
     record: Digest | None
     attributes: Mapping[str, Any]
     """As the schema's `Dataset` has them, without `owner`."""
+    dp: bool = False
+    """Whether training clips and adds noise, document by document."""
 
 
 def undescribed(*, described: bool = False, revoked: bool = False) -> dict[str, Any]:
@@ -115,11 +115,18 @@ def question(
         ),
         entity(resource, {**holding.attributes, "owner": {"__entity": owner.cedar}}),
     ]
-    return Request(CONSORTIUM, action, resource, context(state, asked, member, at)), entities
+    told = context(state, asked, member, holding, at)
+    return Request(CONSORTIUM, action, resource, told), entities
 
 
-def context(state: State, asked: RoundAsked, member: str, at: Circumstances) -> dict[str, Any]:
-    """Circumstances of a round, as the schema's context has them."""
+def context(
+    state: State, asked: RoundAsked, member: str, holding: Holding, at: Circumstances
+) -> dict[str, Any]:
+    """Circumstances of a round, as the schema's context has them.
+
+    What was spent of a privacy budget is what the member's updates in the log say.
+    """
+    spent = state.privacy.get(member, {}).get(holding.name)
     entry = state.member(member).entry
     called = [state.member(name).entry for name in asked.roster]
     kinds = sorted({one.kind for one in called})
@@ -128,8 +135,8 @@ def context(state: State, asked: RoundAsked, member: str, at: Circumstances) -> 
         "stage": asked.run.use.stage,
         "model_licence": asked.run.use.model_licence,
         "round": asked.round,
-        "dp": at.dp,
-        "epsilon_spent": decimal(_epsilon(at.epsilon_spent)),
+        "dp": holding.dp,
+        "epsilon_spent": decimal(_epsilon(Decimal(0 if spent is None else spent.epsilon))),
         "secure_aggregation": asked.mode == "sealed",
         "residency": entry.jurisdiction if at.residency is None else at.residency,
         "now": instant(iso(at.now)),
@@ -146,6 +153,7 @@ def holdings(
     member: str,
     attributes: Mapping[Digest, Mapping[str, Any]],
     names: Collection[str] | None = None,
+    budgets: Mapping[str, Decimal] = MappingProxyType({}),
 ) -> Sequence[Holding]:
     """A member's datasets; text without any record is one of its own.
 
@@ -154,21 +162,25 @@ def holdings(
             that asks for a purpose or a licence holds for it.
         names: Datasets whose text the member would use. None: all of the log, those that it
             revoked too, whose text may still be among the rest.
+        budgets: Privacy budgets of the datasets that it trains on with noise, which it uses too.
     """
     standing = state.datasets.get(member, {})
     gone = state.revoked_datasets.get(member, {})
-    if not standing and not gone and not names:
-        return [Holding(UNDESCRIBED, None, undescribed())]
-    unknown = undescribed(described=True)
     known: dict[str, Digest | None] = {**standing, **gone}
-    return [
-        Holding(
-            name,
-            known.get(name),
-            {**attributes.get(known.get(name) or "", unknown), "revoked": name in gone},
-        )
-        for name in sorted(known if names is None else names)
-    ]
+    used = set(known if names is None else names) | set(budgets)
+    found = []
+    if names is None and not known:
+        found.append(Holding(UNDESCRIBED, None, undescribed()))
+    for name in sorted(used):
+        record, budget = known.get(name), budgets.get(name)
+        said: Mapping[str, Any]
+        if record is None and budget is not None:
+            said = {**undescribed(), "max_epsilon": decimal(_epsilon(budget))}
+        else:
+            said = attributes.get(record or "", undescribed(described=True))
+        told = {**said, "revoked": name in gone}
+        found.append(Holding(name, record, told, dp=budget is not None))
+    return found
 
 
 def iso(unix_s: int) -> str:

@@ -12,7 +12,9 @@ folder.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
 from typing import Any
 
 from concord.base.digest import Digest, digest_bytes
@@ -71,7 +73,8 @@ class MemberConsent:
             digest = digest_bytes(text)
             policy = self._policy(text, digest, library.bundle(state.charter_at(now)))
             at = Circumstances(now=now, residency=self._residency(), stale=stale)
-            held = holdings(state, member, own_records(self._folder, self._keep), datasets)
+            records = own_records(self._folder, self._keep)
+            held = holdings(state, member, records, datasets, own_budgets(self._folder))
             found = decide(policy, state, asked, member, held, at, action=action)
             answer = answer_from(found, policy, digest)
         except PolicyRefused as error:
@@ -149,3 +152,18 @@ def own_records(
         if document.held.member == folder.id:
             found[digest_bytes(data)] = dataset_attributes(document)
     return found
+
+
+def own_budgets(folder: MemberFolder) -> dict[str, Decimal]:
+    """Privacy budgets of the datasets that a member trains on with noise, as `privacy.toml` says.
+
+    The file is checked where it is used; here a fault in it ends in a refusal.
+
+    Raises:
+        OSError, ValueError, KeyError: it cannot be read, or is no such file.
+    """
+    path = folder.root / "privacy.toml"
+    if not path.exists():
+        return {}
+    found = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    return {one["dataset"]: Decimal(one["max_epsilon"]) for one in found.get("sensitive", ())}
