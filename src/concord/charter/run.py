@@ -242,6 +242,18 @@ class UpdateSpec(Document):
     outer: OuterSpec = OuterSpec()
 
 
+class GateSpec(Document):
+    """The probe gate: what each update does to public texts, before it is merged."""
+
+    enabled: bool = False
+    """Whether every round is measured. Needs the parallel set, and languages in the roster."""
+    lines: Positive = 8
+    """Lines of the parallel set per language, of those that no tokenizer was learned on."""
+    harm: Annotated[float, Field(gt=0)] = 0.01
+    """Nats per token, mean over languages: an update without which the round would be better by
+    more than this is left out of it."""
+
+
 class EvaluationSpec(Document):
     """What members measure on their own held-out text."""
 
@@ -282,6 +294,7 @@ class RunDocument(Document):
     inner: InnerSpec = InnerSpec()
     rounds: RoundsSpec = RoundsSpec()
     update: UpdateSpec = UpdateSpec()
+    gate: GateSpec = GateSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     comparison: ComparisonSpec = ComparisonSpec()
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from concord.base.digest import Digest
 from concord.ledger.entries import Entry
+from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.rounds import (
     Measured,
     Refused,
@@ -34,6 +35,8 @@ class CommittedRound:
     """What each member announced under the plan."""
     declined: frozenset[str]
     """Members that refused the plan."""
+    gate: GateReport | None = None
+    """What the probe gate found, if the run has one."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class _Plan:
     body: RoundPlan
     sent: dict[str, UpdateSent] = field(default_factory=dict)
     declined: set[str] = field(default_factory=set)
+    gate: GateReport | None = None
 
 
 @dataclass
@@ -102,6 +106,8 @@ class Account:
                 self._plans[run].sent[party] = body
             case Refused():
                 self._plans[run].declined.add(party)
+            case GateReport():
+                self._plans[run].gate = body
             case Measured():
                 number = statement.binding.round or 0
                 self.runs[run].measurements.append(Measurement(place, number, body))
@@ -118,5 +124,6 @@ class Account:
                 body=body,
                 sent=plan.sent,
                 declined=frozenset(plan.declined),
+                gate=plan.gate,
             )
         )

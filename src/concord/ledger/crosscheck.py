@@ -149,7 +149,7 @@ def _check_left_out(one: CommittedRound) -> None:
             raise VerificationFailed(
                 f"is left out as {standing!r}, and by the log it {said}", where=where
             )
-        if member in one.sent and standing != "refused":
+        if member in one.sent and standing not in ("refused", "quarantined"):
             raise VerificationFailed(
                 f"is left out as {standing!r}, and by the log it sent an update", where=where
             )

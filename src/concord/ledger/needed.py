@@ -3,7 +3,7 @@
 Needed: charters with all their files, run documents, and of each run the first base, the tokenizer,
 the records, every update that was merged, and the base that it has now. Not needed, since they are
 computed again from these: bases in between, outer steps, what the outer optimiser keeps. Updates
-that were left out are not kept. Dataset records are public, and copied where they are at hand;
+that were left out are not kept, but for those that a probe gate spoke against. Dataset records are public, and copied where they are at hand;
 evidence of gates may stay with whoever signed.
 """
 
@@ -57,10 +57,16 @@ def _of_run(run: RunAccount) -> Iterator[Need]:
     yield Need(opening.record, "record of the first base", run.place)
     if opening.tokenizer is not None:
         yield Need(opening.tokenizer, "tokenizer", run.place)
+    if opening.probes is not None:
+        yield Need(opening.probes, "probes", run.place)
     for one in run.rounds:
         for member, merged in sorted(one.body.merged.items()):
             yield Need(merged.update, f"update of {member}", one.place)
         yield Need(one.body.record, "record of the round", one.place)
+        if one.gate is not None:
+            yield Need(one.gate.values, "values of the probe gate", one.place)
+            for member in one.gate.quarantined:
+                yield Need(one.gate.updates[member], f"quarantined update of {member}", one.place)
     if run.rounds:
         yield Need(run.base, "current base", run.rounds[-1].place)
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from concord.base.digest import Digest
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
 from concord.ledger.statements.fields import Body
+from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.membership import (
     Founding,
     Handover,
@@ -220,6 +221,9 @@ def _of_a_run(body: Body) -> str:
                 f"sent update {short(body.update)} of {body.bytes:,} bytes"
                 f" after {body.steps} steps on {body.tokens:,} tokens{_spent(body)}"
             )
+        case GateReport():
+            out = f"; quarantined: {listed(body.quarantined)}" if body.quarantined else ""
+            return f"measured {len(body.updates)} updates on probes {short(body.probes)}{out}"
         case RoundCommitted():
             out = f", without {listed(body.left_out)}" if body.left_out else ""
             return f"merged {listed(body.merged)}{out} into base {short(body.base)}"

@@ -21,6 +21,7 @@ from concord.ledger.state.library import Library
 from concord.ledger.state.model import State, put
 from concord.ledger.state.signers import GATHERING_S, Requirement, gathered, required
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
+from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.membership import (
     Founding,
     Handover,
@@ -196,7 +197,7 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
     run = library.run(statement.binding.run or "")
     match body:
         case RunOpening():
-            return rounds.open_run(state, body, statement)
+            return rounds.open_run(state, body, statement, run)
         case RoundPlan():
             return rounds.plan_round(state, body, statement, charter, run)
         case Granted():
@@ -205,6 +206,8 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
             return rounds.refuse(state, body, statement)
         case UpdateSent():
             return rounds.announce(state, body, statement)
+        case GateReport():
+            return rounds.report_gate(state, body, statement, run)
         case RoundCommitted():
             return rounds.commit_round(state, body, statement, charter, run)
         case RoundVoid():

@@ -100,6 +100,18 @@ class SpentSeat(Document):
     steps: int
 
 
+REVIEW_STRIKES = 3
+"""Quarantines within `gates.REVIEW_ROUNDS` rounds that put a member under review."""
+
+
+class GateSeat(Document):
+    """What the probe gate reported on the open plan."""
+
+    report: Digest
+    quarantined: tuple[str, ...]
+    passed: tuple[str, ...]
+
+
 class PlanSeat(Document):
     """The plan of a round that is going on."""
 
@@ -112,6 +124,7 @@ class PlanSeat(Document):
     granted: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     updates: dict[str, UpdateSeat] = Field(default_factory=dict)
+    gate: GateSeat | None = None
 
 
 class RunSeat(Document):
@@ -127,12 +140,21 @@ class RunSeat(Document):
     base: Digest | None = None
     outer_state: Digest | None = None
     tokenizer: Digest | None = None
+    probes: Digest | None = None
+    """Public texts that the probe gate measures on, fixed before training."""
+    strikes: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    """Of members that were quarantined lately, the rounds, counted from 1."""
     record: Digest | None = None
     plan: PlanSeat | None = None
     recent: dict[str, Digest] = Field(default_factory=dict)
     """The last bases by number of rounds: what members may still send measurements of."""
     flops: BigCount = "0"
     """Declared by members in this run."""
+
+    @property
+    def under_review(self) -> tuple[str, ...]:
+        """Members whose strikes ask the others for a decision; nothing follows by itself."""
+        return tuple(m for m, rounds in self.strikes.items() if len(rounds) >= REVIEW_STRIKES)
 
 
 class State(Document):

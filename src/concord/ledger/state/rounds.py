@@ -17,8 +17,10 @@ from concord.charter.constitution import Charter, Kind
 from concord.charter.run import RunDocument
 from concord.charter.schedule import inner_steps
 from concord.ledger.arithmetic import round_weights
+from concord.ledger.state import gates
 from concord.ledger.state.model import PlanSeat, RunSeat, State, UpdateSeat, put
 from concord.ledger.state.privacy import spend
+from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.rounds import (
     Granted,
     Measured,
@@ -36,11 +38,13 @@ from concord.ledger.statements.statement import Statement
 REMEMBERED_BASES = 16
 
 
-def open_run(state: State, body: RunOpening, statement: Statement) -> State:
+def open_run(state: State, body: RunOpening, statement: Statement, run: RunDocument) -> State:
     """An adopted run begins."""
     seat = state.run(statement.binding.run)
     if seat.standing != "adopted":
         raise StatementRefused(f"the run is {seat.standing} already")
+    if run.gate.enabled != (body.probes is not None):
+        raise StatementRefused("must name probes if the run has a gate, and only then")
     return _put(
         state,
         statement,
@@ -49,6 +53,7 @@ def open_run(state: State, body: RunOpening, statement: Statement) -> State:
         first_base=body.first_base,
         base=body.first_base,
         tokenizer=body.tokenizer,
+        probes=body.probes,
         record=body.record,
         recent={"0": body.first_base},
     )
@@ -190,6 +195,14 @@ def announce(state: State, body: UpdateSent, statement: Statement) -> State:
     return _put(spend(state, party, body.privacy), statement, seat, plan=changed)
 
 
+def report_gate(state: State, body: GateReport, statement: Statement, run: RunDocument) -> State:
+    """The probe gate's findings on the open plan."""
+    seat = _open(state, statement)
+    plan = _plan_of_coordinator(seat, statement, body.plan)
+    plan = gates.report_gate(seat, plan, body, statement.digest, run)
+    return _put(state, statement, seat, plan=plan)
+
+
 def commit_round(
     state: State, body: RoundCommitted, statement: Statement, charter: Charter, run: RunDocument
 ) -> State:
@@ -219,6 +232,7 @@ def commit_round(
             raise StatementRefused(
                 f"{name!r} declares {sent.tokens} tokens; {agreed} were agreed", where="merged"
             )
+    gates.check_commit(plan, body, run)
     _check_weights(state, body, charter, run)
     flops = sum(sent.flops for sent in plan.updates.values())
     state = _put(
@@ -226,6 +240,7 @@ def commit_round(
         statement,
         seat,
         rounds=seat.rounds + 1,
+        strikes=gates.strikes_after(seat, plan),
         attempt=0,
         plan=None,
         base=body.base,

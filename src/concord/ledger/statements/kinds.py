@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concord.ledger.statements import evidence, membership, oversight, rounds, votes
+from concord.ledger.statements import evidence, gates, membership, oversight, rounds, votes
 from concord.ledger.statements.fields import Body
 
 BODIES: tuple[type[Body], ...] = (
@@ -25,6 +25,7 @@ BODIES: tuple[type[Body], ...] = (
     rounds.Granted,
     rounds.Refused,
     rounds.UpdateSent,
+    gates.GateReport,
     rounds.RoundCommitted,
     rounds.RoundVoid,
     rounds.Measured,

@@ -28,11 +28,14 @@ class RunOpening(Body):
     NEEDS_RUN: ClassVar[bool] = True
     first_base: DigestText
     tokenizer: DigestText | None = None
+    probes: DigestText | None = None
+    """Public texts that the probe gate measures on, if the run has one."""
     record: DigestText
     """Record 0 of the run, among the objects."""
 
     def subjects(self) -> Mapping[str, Digest]:
         found = {"first-base": self.first_base, "record": self.record}
+        found |= {} if self.probes is None else {"probes": self.probes}
         return found if self.tokenizer is None else {**found, "tokenizer": self.tokenizer}
 
 
