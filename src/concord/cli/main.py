@@ -22,6 +22,7 @@ from concord.cli import (
     data,
     datasets,
     demo,
+    gate,
     halts,
     initialise,
     joining,
@@ -66,6 +67,7 @@ for name, commands in (
     ("keys", keys),
     ("log", log),
     ("policy", policy),
+    ("gate", gate),
 ):
     app.add_typer(commands.app, name=name)
 

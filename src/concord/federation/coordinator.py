@@ -32,6 +32,7 @@ from concord.federation.assembly import (
     agreed_first_base,
 )
 from concord.federation.chronicle import Chronicle
+from concord.federation.gating import Gate, findings
 from concord.federation.merging import OpenMerge, RunState
 from concord.federation.messages import (
     Committed,
@@ -53,6 +54,7 @@ from concord.federation.rounds import (
     close_round,
     decide,
     no_fault,
+    quarantine,
     record_standing,
 )
 from concord.federation.run_log import RunLog
@@ -61,6 +63,8 @@ from concord.federation.watcher import Watcher
 from concord.federation.work import UpdateHeader
 from concord.ledger.arithmetic import weights_fault
 from concord.ledger.entries import Entry
+from concord.ledger.state.gates import REVIEW_ROUNDS
+from concord.ledger.state.model import REVIEW_STRIKES
 from concord.ledger.statements.rounds import (
     Granted,
     Measured,
@@ -86,6 +90,7 @@ class Coordinator:
         chronicle: The log.
         clock: Time, handed in.
         watcher: Looks on.
+        gate: The probe gate, if the run has one.
     """
 
     def __init__(
@@ -98,6 +103,7 @@ class Coordinator:
         chronicle: Chronicle,
         clock: Clock,
         watcher: Watcher,
+        gate: Gate | None = None,
     ) -> None:
         self._run = run
         self._log = RunLog(run, folder, chronicle)
@@ -108,6 +114,7 @@ class Coordinator:
         self._tokenizer = tokenizer
         self._clock = clock
         self._watcher = watcher
+        self._gate = gate
         self._counted: dict[str, tuple[int, int]] = {}
         self._starting = True
         self._rule = ClosingRule(
@@ -130,7 +137,7 @@ class Coordinator:
         state = self._resume() or self._found()
         # From here on nobody has anything larger to send than an update.
         self._engine.max_payload_bytes = state.largest_update
-        self._log.begin(state)
+        self._log.begin(state, None if self._gate is None else self._gate.probes)
         self._assembly.use_base(state.current)
         self._assembly.patient = True
         while state.committed < self._run.rounds.count:
@@ -232,6 +239,8 @@ class Coordinator:
         for _ in range(MAX_ATTEMPTS):
             merge = state.open_round(started_s=self._clock.monotonic_s())
             closed, reason = self._collect(state, merge)
+            if closed is not None and self._gate is not None:
+                closed = self._gated(state, merge, closed, self._gate)
             if closed is not None:
                 self._commit(state, merge, closed, reason)
                 return
@@ -283,6 +292,40 @@ class Coordinator:
                 answers = self._note(answers, arrival.member, Standing.LOST, arrival.reason)
             elif arrival is not None:
                 answers = self._answer(answers, merge, arrival)
+
+    def _gated(
+        self, state: RunState, merge: OpenMerge, closed: RoundState, gate: Gate
+    ) -> RoundState | None:
+        """Leave out what the probes speak against; None if too little is left for a round."""
+        updates = merge.update_digests()
+        benefits = gate.prober.benefits(merge.gate_case(gate))
+        found = findings(benefits, list(updates), self._run)
+        self._log.gate(found, base=state.current.digest, probes=gate.probes, updates=updates)
+        if not found.quarantined:
+            return closed
+        reasons = {
+            m: f"the probes are {-found.benefits[m]:.3f} nats per token better without it"
+            for m in found.quarantined
+        }
+        for member, reason in reasons.items():
+            self._watcher.refused(member, closed.round, f"quarantined: {reason}")
+        for member in self._log.under_review(after=found.quarantined):
+            self._watcher.note(
+                f"{member} was quarantined {REVIEW_STRIKES} times in {REVIEW_ROUNDS} rounds:"
+                f" the members may want to decide about it (`concord gate show`)"
+            )
+        merge.quarantine(found.quarantined)
+        closed = quarantine(closed, reasons)
+        needed = self._rule.needed(len(closed.members))
+        fault = self._rule.fault(closed.accepted)
+        if len(closed.accepted) < needed or fault:
+            why = (
+                f"{len(closed.accepted)} updates are left after the gate, quorum {needed}; {fault}"
+            )
+            self._log.void(closed.round, why)
+            self._watcher.abandoned(closed.round, why)
+            return None
+        return closed
 
     def _answer(self, answers: RoundState, merge: OpenMerge, arrival: Arrival) -> RoundState:
         if not isinstance(arrival.message, Said):

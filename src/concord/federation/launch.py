@@ -29,6 +29,7 @@ from concord.federation.coordinator import Coordinator
 from concord.federation.disk import planned_parameters
 from concord.federation.engine.local import LocalEngine
 from concord.federation.folders import FederationFolder
+from concord.federation.gating import Gate, probe_set
 from concord.federation.messages import TextCounts
 from concord.federation.office import adopt_if_all_keys_are_here
 from concord.federation.preflight import check_run, check_start, parallel_set
@@ -36,7 +37,7 @@ from concord.federation.records import RunFolder
 from concord.federation.report import ParallelCount, TokenizerPart
 from concord.federation.vocabulary import learn_tokenizer, wait_until_prepared
 from concord.federation.watcher import Watcher
-from concord.federation.workers import PRELOADED, serve_member
+from concord.federation.workers import PRELOADED, ProbeWorker, serve_member
 from concord.ledger.log import open_log
 from concord.model.tokenizer import Tokenizer as NetworkTokenizer
 
@@ -135,7 +136,7 @@ def _run(
         wait_until_prepared(assembly)
     with _phase(notes, watcher, "tokenizer"):
         tokenizer = _tokenizer(federation, folder, run, assembly, watcher)
-    with _phase(notes, watcher, "rounds"):
+    with _phase(notes, watcher, "rounds"), _gate(federation, folder, run) as gate:
         Coordinator(
             run,
             folder,
@@ -144,6 +145,7 @@ def _run(
             chronicle=chronicle,
             clock=SystemClock(),
             watcher=watcher,
+            gate=gate,
         ).run()
     for member, place in assembly.places.items():
         if place.text is not None:
@@ -153,6 +155,29 @@ def _run(
     learned = tokenizer_part(folder, run)
     notes.tokenizer = _load_part(learned) if learned.exists() else None
     return notes
+
+
+@contextmanager
+def _gate(
+    federation: FederationFolder, folder: RunFolder, run: RunDocument
+) -> Iterator[Gate | None]:
+    """The run's probe gate, with a process that measures; None if it has none."""
+    parallel = parallel_set(federation, run) if run.gate.enabled else None
+    if parallel is None:
+        yield None
+        return
+    probes = folder.objects.put(probe_set(parallel.measure, run))
+    worker = ProbeWorker()
+    try:
+        yield Gate(probes, folder.objects.path(probes), worker, continued_from(federation, run))
+    finally:
+        worker.close()
+
+
+def continued_from(federation: FederationFolder, run: RunDocument) -> Path | None:
+    """The model folder that a run continues from."""
+    path = run.model.continue_from
+    return None if path is None else (federation.root / path).resolve()
 
 
 def tokenizer_part(folder: RunFolder, run: RunDocument) -> Path:

@@ -8,7 +8,7 @@ again; refused ones are dropped, and so are bases older than the last two, but f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +20,7 @@ from concord.base.tensors import TensorFile
 from concord.charter.run import RunDocument
 from concord.federation.assembly import CurrentBase
 from concord.federation.frames import Frame
+from concord.federation.gating import Gate, GateCase
 from concord.federation.records import RunFolder
 from concord.federation.work import UpdateHeader
 from concord.ledger.arithmetic import (
@@ -54,6 +55,8 @@ class RunState:
             for _, record in chain
             for member, contribution in record.contributions.items()
         }
+        self.tokenizer = chain[0][1].tokenizer
+        """Digest of the shared tokenizer; None where a model folder's is kept."""
         self._older_base: Digest | None = chain[-2][1].base if len(chain) > 1 else None
 
     @classmethod
@@ -191,6 +194,28 @@ class OpenMerge:
     def accepted(self) -> frozenset[str]:
         """Members whose update was taken."""
         return frozenset(self._taken)
+
+    def gate_case(self, gate: Gate) -> GateCase:
+        """What a prober is to measure."""
+        tokenizer = self.state.tokenizer
+        objects = self.state.folder.objects
+        return GateCase(
+            inputs=self.state.inputs(),
+            updates={member: taken.path for member, taken in sorted(self._taken.items())},
+            probes=gate.path,
+            tokenizer=None if tokenizer is None else objects.path(tokenizer),
+            continued=gate.continued,
+        )
+
+    def update_digests(self) -> dict[str, Digest]:
+        """Digest of each accepted update."""
+        return {member: one.header.payload_digest for member, one in sorted(self._taken.items())}
+
+    def quarantine(self, members: Collection[str]) -> None:
+        """Take updates out of the round; they stay among the objects, for whoever asks why."""
+        for member in members:
+            taken = self._taken.pop(member)
+            self.state.folder.objects.adopt(taken.path, taken.header.payload_digest)
 
     def discard(self) -> None:
         """Drop what was taken: the round is called again."""

@@ -14,6 +14,7 @@ from concord.data.sources import find_sources
 from concord.federation.disk import check_disk, planned_parameters
 from concord.federation.facts import member_facts
 from concord.federation.folders import FederationFolder
+from concord.federation.gating import probe_set
 from concord.federation.merging import RunState
 from concord.federation.parallel import ParallelSet, read_parallel
 from concord.federation.records import RunFolder
@@ -39,6 +40,9 @@ def check_run(federation: FederationFolder, run: RunDocument) -> None:
         file = folder.load()
         find_sources([*folder.paths(file.text), *folder.paths(file.heldout)])
         member_facts(folder)
+    if run.gate.enabled:
+        found = parallel_set(federation, run)
+        probe_set({} if found is None else found.measure, run)
     if run.model.continue_from is None:
         parallel_set(federation, run)
     else:

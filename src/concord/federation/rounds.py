@@ -14,7 +14,7 @@ taken as a share of the time the round has needed so far.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
@@ -30,6 +30,7 @@ class Standing(StrEnum):
     REFUSED = "refused"
     LOST = "lost"
     LATE = "late"
+    QUARANTINED = "quarantined"
 
 
 OPEN = frozenset({Standing.CALLED, Standing.TRAINING})
@@ -143,6 +144,12 @@ def close_round(state: RoundState) -> RoundState:
         for member, member_round in state.members.items()
     }
     return replace(state, members=members)
+
+
+def quarantine(state: RoundState, reasons: Mapping[str, str]) -> RoundState:
+    """Leave accepted updates of a closed round out, each for a reason."""
+    out = {m: MemberRound(Standing.QUARANTINED, reason) for m, reason in reasons.items()}
+    return replace(state, members={**state.members, **out})
 
 
 def decide(state: RoundState, rule: ClosingRule, *, now_s: float) -> Decision:

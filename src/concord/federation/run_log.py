@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from concord.base.digest import Digest
 from concord.base.errors import CheckpointError, FederationError, StatementRefused
 from concord.charter.run import RunDocument
 from concord.federation.assembly import Arrival
 from concord.federation.chronicle import Chronicle
+from concord.federation.gating import Findings
 from concord.federation.merging import RunState
 from concord.federation.messages import Said
 from concord.federation.records import RunFolder
 from concord.ledger.entries import Entry
 from concord.ledger.round_record import RoundRecord
-from concord.ledger.state.model import RunSeat
+from concord.ledger.state.gates import REVIEW_ROUNDS
+from concord.ledger.state.model import REVIEW_STRIKES, RunSeat
+from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.rounds import (
     Merged,
     RoundCommitted,
@@ -81,12 +86,18 @@ class RunLog:
                 "the last record is not the one that the log names", where=self._folder.root
             )
 
-    def begin(self, state: RunState) -> None:
-        """Open the run in the log, or go on with it; an unfinished plan is void."""
+    def begin(self, state: RunState, probes: Digest | None = None) -> None:
+        """Open the run in the log, or go on with it; an unfinished plan is void.
+
+        Args:
+            probes: The probe set, where the run has a gate.
+        """
         seat = self.seat
         if seat.standing == "adopted":
             digest, record = self._folder.records()[0]
-            body = RunOpening(first_base=record.base, tokenizer=record.tokenizer, record=digest)
+            body = RunOpening(
+                first_base=record.base, tokenizer=record.tokenizer, probes=probes, record=digest
+            )
             self._say(body)
         elif seat.plan is not None:
             self.void(seat.rounds, "the coordinator was started again")
@@ -116,6 +127,31 @@ class RunLog:
             quorum=self._run.rounds.quorum,
         )
         return self._say(body, seat.rounds).statement.digest
+
+    def gate(
+        self, found: Findings, *, base: Digest, probes: Digest, updates: Mapping[str, Digest]
+    ) -> None:
+        """What the probe gate found, before anything is merged."""
+        plan = self.seat.plan
+        if plan is None:
+            raise FederationError("a gate reported without a plan", where="log")
+        body = GateReport(
+            plan=plan.digest,
+            base=base,
+            probes=probes,
+            updates=dict(updates),
+            benefits=dict(found.benefits),
+            values=self._folder.objects.put(found.values),
+            quarantined=found.quarantined,
+        )
+        self._say(body, self.seat.rounds)
+
+    def under_review(self, *, after: Collection[str]) -> tuple[str, ...]:
+        """Members that a round in which `after` were quarantined puts under review."""
+        seat = self.seat
+        oldest = seat.rounds + 1 - REVIEW_ROUNDS
+        lately = {m: [r for r in seat.strikes.get(m, ()) if r > oldest] for m in after}
+        return tuple(m for m, rounds in sorted(lately.items()) if len(rounds) + 1 == REVIEW_STRIKES)
 
     def void(self, round_: int, reason: str) -> None:
         """The plan came to no end."""
@@ -175,7 +211,7 @@ class RunLog:
 
     def _say(
         self,
-        body: RunOpening | RoundPlan | RoundCommitted | RoundVoid | RunClosed,
+        body: RunOpening | RoundPlan | GateReport | RoundCommitted | RoundVoid | RunClosed,
         round_: int | None = None,
     ) -> Entry:
         return self._chronicle.say(body, run=self._digest, round_=round_)

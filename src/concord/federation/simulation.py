@@ -20,6 +20,7 @@ from concord.base.tensors import FloatArray, TensorFile, write_tensors
 from concord.charter.run import RunDocument
 from concord.charter.schedule import inner_steps
 from concord.federation.frames import Frame
+from concord.federation.gating import Findings, Gate, findings
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.member.training import MemberTraining
@@ -69,6 +70,7 @@ class Simulation:
         folder: A new folder, for bases, updates and the members' saved state.
         weights: What the first base holds instead of seeded weights, as after training elsewhere;
             all of them, by name.
+        gate: The probe gate, with a prober in this process.
 
     Raises:
         DocumentError, StorageError: as members and coordinator raise them.
@@ -81,8 +83,12 @@ class Simulation:
         folder: Path,
         *,
         weights: Mapping[str, FloatArray] | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.run = run
+        self._gate = gate
+        self.gate_findings: list[Findings] = []
+        """What the probe gate found, round by round."""
         self.members = {
             member: SimulatedMember(
                 texts[member], MemberState(private_folder(folder / "state" / member), run.digest)
@@ -129,7 +135,7 @@ class Simulation:
             on_trained(name, member)
             if made is not None and not isinstance(made, Withheld):
                 sent.append(Sent(name, *made))
-        left_out = self._hear(merge, sent, adversary)
+        left_out = self._hear(merge, sent, adversary) | self._gated(merge)
         record = merge.commit(
             left_out=left_out, closed_because="simulated", now_s=0.0, bytes_up={}, bytes_down={}
         )
@@ -149,6 +155,16 @@ class Simulation:
                     raise
                 refused[one.member] = f"refused: {error.reason}"
         return {member: why for member, why in refused.items() if member not in merge.accepted}
+
+    def _gated(self, merge: OpenMerge) -> dict[str, str]:
+        """Who is left out by the probe gate, if there is one."""
+        if self._gate is None:
+            return {}
+        members = sorted(merge.accepted)
+        found = findings(self._gate.prober.benefits(merge.gate_case(self._gate)), members, self.run)
+        self.gate_findings.append(found)
+        merge.quarantine(found.quarantined)
+        return dict.fromkeys(found.quarantined, "quarantined")
 
     def evaluate(self) -> dict[str, HeldoutSums]:
         """Each member's sums over its held-out text, for the current base."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from concord.charter.run import RunDocument
 from concord.federation.comparison.outcome import ArmJob, ArmResult
+from concord.federation.gating import Benefits, GateCase, Prober
 from concord.federation.records import RunFolder
 
 PRELOADED = (
@@ -44,6 +45,32 @@ def train_arm(job: ArmJob) -> ArmResult:
     from concord.federation.comparison.arms import run_arm
 
     return run_arm(job)
+
+
+class ProbeWorker:
+    """A prober in a process of its own, which loads the network so that nobody else has to."""
+
+    def __init__(self) -> None:
+        self._pool = ProcessPoolExecutor(1, mp_context=fork_server())
+
+    def benefits(self, case: GateCase) -> Benefits:
+        """See `NetworkProber.benefits`."""
+        return self._pool.submit(_benefits, case).result()
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+def _benefits(case: GateCase) -> Benefits:
+    from concord.federation.probing import NetworkProber
+
+    if not _PROBERS:
+        _PROBERS.append(NetworkProber())
+    return _PROBERS[0].benefits(case)
+
+
+_PROBERS: list[Prober] = []
+"""The worker's own, with its network; made when it is first asked."""
 
 
 def export_in_worker(folder: RunFolder, run: RunDocument, path: Path) -> None:

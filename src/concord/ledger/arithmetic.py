@@ -14,6 +14,8 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from concord.base.digest import Digest
 from concord.base.errors import DocumentError, RefusalReason, UpdateRefused
 from concord.base.tensors import TensorFile
@@ -25,7 +27,7 @@ from concord.update.combine import CombinedRound, RoundPaths, combine_round
 from concord.update.feedback import DEFAULT_BETA
 from concord.update.gauge import Gauge, UpdateNorms
 from concord.update.layout import Entry, Layout, Role
-from concord.update.merge import Accepted, MergeOptions
+from concord.update.merge import Accepted, Merge, MergeOptions
 from concord.update.norm_control import NormFactors, NormOptions
 from concord.update.outer import OuterRule
 from concord.update.payload import UpdateFile, UpdateIdentity
@@ -228,6 +230,24 @@ def merge_round(
         paths=paths,
         gauge=gauge,
     )
+
+
+def merge_of(inputs: RoundInputs, updates: Mapping[str, ScreenedUpdate]) -> Merge:
+    """The merge of some updates alone, without outer step: what a probe gate looks at.
+
+    Raises:
+        DocumentError: these updates cannot be weighed.
+    """
+    run, weights = inputs.run, round_weights(inputs.run, updates.keys())
+    return Merge(
+        [Accepted(name, one.update, weights[name], one.norms) for name, one in updates.items()],
+        MergeOptions(run.update.merge, run.update.rows, norm_options(inputs), run.update.hostile),
+    )
+
+
+def outer_rate_of(inputs: RoundInputs, entry: Entry) -> np.float32:
+    """By what a merged tensor is multiplied in this round, momentum left out."""
+    return np.float32(_rate(inputs.run, inputs.round, entry))
 
 
 def next_history(inputs: RoundInputs, updates: Iterable[ScreenedUpdate]) -> NormHistory:

@@ -3,8 +3,8 @@
 Needed: charters with all their files, run documents, and of each run the first base, the tokenizer,
 the records, every update that was merged, and the base that it has now. Not needed, since they are
 computed again from these: bases in between, outer steps, what the outer optimiser keeps. Updates
-that were left out are not kept, but for those that a probe gate spoke against. Dataset records are public, and copied where they are at hand;
-evidence of gates may stay with whoever signed.
+that were left out are not kept, but for those that a probe gate spoke against. Dataset records are
+public, and copied where they are at hand; evidence of gates may stay with whoever signed.
 """
 
 from __future__ import annotations

@@ -159,6 +159,20 @@ class Replayer:
         return ReplayedRound(inputs.round + 1, norms, history)
 
     @property
+    def objects(self) -> ObjectStore:
+        """Where first base and updates are."""
+        return self._objects
+
+    @property
+    def inputs(self) -> RoundInputs:
+        """What the next round starts from.
+
+        Raises:
+            VerificationFailed: the replay was not started, or has failed.
+        """
+        return self._current()
+
+    @property
     def base(self) -> Path:
         """The base that the rounds so far led to.
 

@@ -109,6 +109,11 @@ class Verification:
         return self._replica.state
 
     @property
+    def library(self) -> ObjectLibrary:
+        """Charters and run documents among the objects."""
+        return self._library
+
+    @property
     def note(self) -> Note:
         return self.reader.note
 

@@ -116,7 +116,7 @@ def run_value(members: Iterable[str], **sections: Any) -> dict[str, Any]:
         "update": {"outer": {"lr": 0.7, "momentum": 0.9}},
     }
     for name, section in sections.items():
-        value[name] = {**value[name], **section} if isinstance(section, dict) else section
+        value[name] = {**value.get(name, {}), **section} if isinstance(section, dict) else section
     return value
 
 
@@ -291,13 +291,13 @@ class History:
         )
         self.take(Entry.sign(statement, [key(m) for m in sorted(members)]))
 
-    def adopt(self, **sections: Any) -> RunHistory:
-        """Put a run to the vote, adopt it and open it."""
+    def adopt(self, *, probes: Digest | None = None, **sections: Any) -> RunHistory:
+        """Put a run to the vote, adopt it and open it, with probes if it has a gate."""
         members = tuple(self.state.bound(self.now))
         run = parse_run(run_value(sections.pop("members", members), **sections))
         document = ObjectLibrary(self.objects).put_run(run)
         self.vote(StartRun(document=document), f"Run {run.name}")
-        return RunHistory(self, run)
+        return RunHistory(self, run, probes)
 
 
 def write_log(folder: Path, entries: Sequence[bytes], note: Note) -> None:
@@ -338,6 +338,7 @@ class RunHistory:
 
     history: History
     run: RunDocument
+    probes: Digest | None = None
     plan: Entry | None = None
     norms: NormHistory = field(default_factory=NormHistory)
     base: Path = Path()
@@ -355,7 +356,8 @@ class RunHistory:
         self._keep(self.base)
         record = RoundRecord(run=self.digest, round=0, previous=None, base=first)
         self.record = self.history.objects.put(record.data)
-        self.coordinator(RunOpening(first_base=first, record=self.record))
+        opening = RunOpening(first_base=first, probes=self.probes, record=self.record)
+        self.coordinator(opening)
 
     @property
     def round(self) -> int:

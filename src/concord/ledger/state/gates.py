@@ -24,7 +24,7 @@ def report_gate(
     """The open plan with what the gate found.
 
     Raises:
-        StatementRefused: the run has no gate, or the report does not fit the plan or its own values.
+        StatementRefused: the run has no gate, or the report does not fit plan or values.
     """
     if not run.gate.enabled:
         raise StatementRefused("the run has no probe gate")

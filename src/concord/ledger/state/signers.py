@@ -11,6 +11,7 @@ from concord.charter.fields import Threshold
 from concord.crypto.keys import PublicKey
 from concord.ledger.state.model import State
 from concord.ledger.statements.evidence import Release
+from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.membership import (
     Founding,
     Handover,
@@ -39,7 +40,15 @@ class Requirement:
     all_of: tuple[PublicKey, ...] = ()
 
 
-COORDINATOR_ONLY = (RunOpening, RoundPlan, RoundCommitted, RoundVoid, RunClosed, Release)
+COORDINATOR_ONLY = (
+    RunOpening,
+    RoundPlan,
+    GateReport,
+    RoundCommitted,
+    RoundVoid,
+    RunClosed,
+    Release,
+)
 COORDINATOR_MAY = (*COORDINATOR_ONLY, Decision)
 """All that the role says. Its holder speaks as a member otherwise, or the role would be a vote."""
 GATHERING_S = 7 * 86_400

@@ -1,4 +1,4 @@
-"""What the probe gate found in a round: said by the coordinator, computed again by whoever wants."""
+"""What the probe gate found in a round: said by the coordinator, for anybody to compute again."""
 
 from __future__ import annotations
 
