@@ -34,7 +34,10 @@ from concord.data.almanac import write_almanac
 from concord.data.almanac.members import find_member
 from concord.data.bpe import MergeSession
 from concord.federation.folders import FederationFolder
+from concord.federation.gating import Benefits, Gate, GateCase, probe_set
 from concord.federation.member.text import MemberText
+from concord.federation.parallel import read_parallel
+from concord.federation.probing import NetworkProber
 from concord.federation.simulation import Adversary, Simulation
 from concord.ledger.layouts import parameter_count
 from concord.testing import attacks
@@ -74,6 +77,8 @@ RULES: dict[str, dict[str, Any]] = {
     },
 }
 DEFAULT = "mean, clipped (1.5)"
+GATED = "mean, clipped (1.5), probe gate"
+RULES[GATED] = RULES[DEFAULT]
 PLAIN = ("none", "flip x 4", "ALIE", "IPM", "erase")
 """Attacks that every rule is tried with; the rule by default is tried with all."""
 
@@ -135,6 +140,7 @@ def wanted(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     rows += [(DEFAULT, attack) for attack in adversaries(0)]
     rows += [("mean", attack) for attack in ("scale 1e6", "scale 1e6, state too")]
     rows += [(rule, attack) for attack in PLAIN for rule in RULES]
+    rows += [(GATED, attack) for attack in ("sign flip", "random", "zero")]
     rows = list(dict.fromkeys(rows))
     if arguments.only:
         rows = [row for row in rows if any(part in " / ".join(row) for part in arguments.only)]
@@ -149,6 +155,19 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="PART", help="rows whose name holds this")
     parser.add_argument("--again", action="store_true", help="measure rows that are there already")
     return parser.parse_args()
+
+
+class Timed(NetworkProber):
+    """A prober that adds up the processor time it takes."""
+
+    cpu_s = 0.0
+
+    def benefits(self, case: GateCase) -> Benefits:
+        began_s = time.process_time()
+        try:
+            return super().benefits(case)
+        finally:
+            Timed.cpu_s += time.process_time() - began_s
 
 
 class Laboratory:
@@ -174,6 +193,16 @@ class Laboratory:
             "default": DEFAULT,
         }
 
+    def _gate(self, run: RunDocument) -> Gate:
+        lines = read_parallel(
+            self._work / "almanac" / "parallel" / "test",
+            [find_member(m).locale for m in MEMBERS],
+        )
+        data = probe_set(lines.measure, run)
+        path = self._work / "probes.json"
+        write_atomic(path, data)
+        return Gate(digest_bytes(data), path, Timed())
+
     def run(self, update: Mapping[str, Any]) -> RunDocument:
         roster = [{"id": m, "languages": [find_member(m).locale]} for m in MEMBERS]
         value = {"name": "hostile", "seed": self._seed, "roster": roster, **SIZES}
@@ -181,9 +210,11 @@ class Laboratory:
 
     def measure(self, rule: str, attack: str) -> dict[str, Any]:
         """Train under attack, in a folder that is then thrown away."""
+        Timed.cpu_s = 0.0
         run, adversary = self.run(RULES[rule]), adversaries(self._seed)[attack]
         with tempfile.TemporaryDirectory(dir=self._work) as folder:
-            simulation = Simulation(run, self._texts(run), Path(folder))
+            gate = self._gate(run) if rule == GATED else None
+            simulation = Simulation(run, self._texts(run), Path(folder), gate=gate)
             records = [simulation.train(adversary=adversary) for _ in range(run.rounds.count)]
             parameters = parameter_count(TensorFile(simulation.state.current.path).specs)
             losses = {m: sums.bits_per_byte for m, sums in simulation.evaluate().items()}
@@ -195,6 +226,7 @@ class Laboratory:
             "worst_member": max(honest, key=honest.__getitem__),
             "members": losses,
             "parameters": parameters,
+            "gate_cpu_s": round(Timed.cpu_s, 1),
             "attacker_left_out": sum(ATTACKER in one for one in left_out),
             "honest_left_out": sum(len(one.keys() - {ATTACKER}) for one in left_out),
             "why": sorted({reason for one in left_out for reason in one.values()}),
