@@ -215,6 +215,7 @@ class Laboratory:
         with tempfile.TemporaryDirectory(dir=self._work) as folder:
             gate = self._gate(run) if rule == GATED else None
             simulation = Simulation(run, self._texts(run), Path(folder), gate=gate)
+            simulation.state.folder.objects.put(self._tokenizer.read_bytes())
             records = [simulation.train(adversary=adversary) for _ in range(run.rounds.count)]
             parameters = parameter_count(TensorFile(simulation.state.current.path).specs)
             losses = {m: sums.bits_per_byte for m, sums in simulation.evaluate().items()}

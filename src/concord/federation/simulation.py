@@ -70,7 +70,8 @@ class Simulation:
         folder: A new folder, for bases, updates and the members' saved state.
         weights: What the first base holds instead of seeded weights, as after training elsewhere;
             all of them, by name.
-        gate: The probe gate, with a prober in this process.
+        gate: The probe gate, with a prober in this process; it reads the tokenizer from the
+            objects, where the caller has to put it.
 
     Raises:
         DocumentError, StorageError: as members and coordinator raise them.
