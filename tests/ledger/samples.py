@@ -2,7 +2,7 @@
 
 from foldlab import NOON, granted, member_entry, public, some
 
-from concord.ledger.statements import evidence, membership, oversight, rounds, votes
+from concord.ledger.statements import evidence, gates, membership, oversight, rounds, votes
 from concord.ledger.statements.statement import Author, Binding, Statement
 
 
@@ -80,6 +80,15 @@ SAMPLES = [
         record=some("record"),
         merged={m: {"update": some(m), "weight": "1/2", "norm": "1.0"} for m in ("chad", "fiji")},
         left_out={"togo": "late"},
+    ),
+    gates.GateReport(
+        plan=some("plan"),
+        base=some("base"),
+        probes=some("probes"),
+        updates={"chad": some("u1"), "fiji": some("u2")},
+        benefits={"chad": "0.25", "fiji": "-0.5"},
+        values=some("values"),
+        quarantined=("fiji",),
     ),
     rounds.RoundVoid(plan=some("plan"), reason="no quorum"),
     rounds.Measured(base=some("base"), nats="1500.0", bytes=1000, tokens=300, documents=3),
