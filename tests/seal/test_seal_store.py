@@ -6,6 +6,7 @@ import os
 import signal
 import struct
 from collections import defaultdict
+from contextlib import suppress
 from itertools import product
 
 import numpy as np
@@ -38,7 +39,7 @@ from concord.crypto.seal import (
 )
 from concord.federation.sealed.disk import PlainDisk
 from concord.federation.sealed.epochs import EpochStore
-from concord.federation.sealed.store import Commitment, SealStore, hold_store
+from concord.federation.sealed.store import Commitment, SealStore
 
 ME = 1
 SIZE = 5
@@ -325,13 +326,30 @@ def test_files_are_their_owners_alone(tmp_path) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_two_processes_do_not_share_a_store(tmp_path) -> None:
-    with (
-        hold_store(tmp_path / "s"),
-        pytest.raises(SealRefused, match="another process"),
-        hold_store(tmp_path / "s"),
-    ):
-        pass
+def test_of_two_processes_that_hear_different_things_one_is_refused(tmp_path) -> None:
+    """A process that was left behind, and its successor: one masking set all the same."""
+    folder, wire = tmp_path / "store", Wire(tmp_path / "sent")
+    SealStore(folder).begin(INSTANCE, COHORT).setup(lambda: SESSION.own[ME])
+    sets = [ALL, ONE_OUT, OTHER_OUT]
+
+    def hear(chosen: IndexSet) -> None:
+        for _ in range(20):
+            with suppress(SealRefused):
+                kept = SealStore(folder).begin(INSTANCE, COHORT)
+                kept.masking_set(chosen)
+                wire.send("set", bytes(chosen.indices))
+
+    children = []
+    for chosen in sets:
+        if (child := os.fork()) == 0:
+            try:
+                hear(chosen)
+            finally:
+                os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+    assert len(set(wire.sent()["set"])) == 1 and len(wire.sent()["set"]) == 20
 
 
 def test_the_root_of_a_file_is_over_chunks(tmp_path) -> None:

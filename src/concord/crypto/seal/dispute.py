@@ -8,7 +8,7 @@ for this instance: never open n - 1 members of one instance to the same people.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from concord.base.errors import SealRefused
@@ -29,15 +29,19 @@ from concord.crypto.seal.setup import OwnSetup, Setup, seed_commitment
 
 @dataclass(frozen=True)
 class Committed:
-    """What the log holds of a member's vector: roots of its masked file, and the hiding commitment.
+    """What the log holds of a member's vector: a hash of its masked file, and a commitment.
 
     Args:
+        file_hash: `hash_of` the whole masked file.
+        hidden: `value_commitment`.
         header: Bytes of the file before its elements.
+        hash_of: How the log names files.
     """
 
-    file_root: bytes
+    file_hash: bytes
     hidden: bytes
     header: bytes = b""
+    hash_of: Callable[[bytes], bytes] = chunk_root
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def judge(
         check_values(shown.values, ring)
     except SealRefused as error:
         found.append(f"the vector of values {error.message}")
-    if not found and _file_root(instance, masked, shown, committed) != committed.file_root:
+    if not found and _file_hash(instance, masked, shown, committed) != committed.file_hash:
         found.append("the masked vector is not made from the values")
     return tuple(found)
 
@@ -112,7 +116,7 @@ def _agreed(setups: Mapping[int, Setup], shown: Disclosure, j: int) -> bool:
     return tag == setups[shown.member].tags[j] == setups[j].tags[shown.member]
 
 
-def _file_root(
+def _file_hash(
     instance: Instance, masked: IndexSet, shown: Disclosure, committed: Committed
 ) -> bytes:
     digest, me = masked.digest(instance.ctx), shown.member
@@ -121,4 +125,4 @@ def _file_root(
     add += [key for j, key in pairs.items() if j > me]
     vector = shown.values.astype(f"<u{shown.values.itemsize}")
     apply_masks(vector, add, [key for j, key in pairs.items() if j < me])
-    return chunk_root(committed.header + vector.tobytes())
+    return committed.hash_of(committed.header + vector.tobytes())

@@ -27,24 +27,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
+
+import numpy as np
 
 from concord.base.canonical import Json, canonical_json, parse_canonical
 from concord.base.errors import ConcordError, SealRefused
 from concord.base.files import private_folder
-from concord.base.locks import Held, locked
+from concord.base.locks import locked
 from concord.crypto.merkle import leaf_hash, root_of_leaves
 from concord.crypto.seal import (
     Cohort,
     IndexSet,
     Instance,
     OwnSetup,
+    Ring,
     SharePair,
     Unmask,
+    mask_keys,
     masking_set,
     survivor_set,
     unmask,
 )
+from concord.crypto.seal.dispute import Disclosure, disclose
+from concord.crypto.seal.masks import apply_masks
 from concord.crypto.seal.member import ROOT_CHUNK_BYTES
+from concord.crypto.seal.ring import RingArray, SignedArray
 from concord.federation.sealed.disk import Disk, PlainDisk, Records
 
 _POSITION_KEYS = {"attempt", "ctx", "fragment", "round"}
@@ -77,25 +85,11 @@ class Commitment:
         return cls(*parts)
 
 
-@contextmanager
-def hold_store(folder: Path, *, keep: int = 1, disk: Disk | None = None) -> Iterator[SealStore]:
-    """Open a store that no other process uses meanwhile.
-
-    Raises:
-        SealRefused: another process holds it.
-        StorageError: the folder cannot be written.
-    """
-    private_folder(folder)
-    try:
-        with locked(folder / "lock", wait=False):
-            yield SealStore(folder, keep=keep, disk=disk)
-    except Held as error:
-        remedy = "end the other process of this member"
-        raise SealRefused("is in use by another process", where=folder, remedy=remedy) from error
-
-
 class SealStore:
-    """The memory of one member of one run; see `hold_store`.
+    """The memory of one member of one run.
+
+    Every step holds a lock from its first look to its last write, so that a process that was left
+    behind and its successor cannot say two things between them.
 
     Args:
         folder: Private; one per member and run.
@@ -105,6 +99,17 @@ class SealStore:
     def __init__(self, folder: Path, *, keep: int = 1, disk: Disk | None = None) -> None:
         self.folder, self._keep = folder, keep
         self.disk = disk if disk is not None else PlainDisk()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the store against other processes; they wait.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        private_folder(self.folder)
+        with locked(self.folder / ".lock", wait=True):
+            yield
 
     @property
     def position(self) -> tuple[int, int, int] | None:
@@ -119,20 +124,28 @@ class SealStore:
             SealRefused: it is before the last one, or at its place but under another model,
                 roster, configuration or cohort.
         """
-        kept = self._kept_position()
-        if kept is None or instance.position > kept[0]:
-            self._enter(instance)
-        elif (instance.position, instance.ctx) != kept:
-            message = f"instance {instance.position} does not come after {kept[0]}"
-            if instance.position == kept[0]:
-                message = f"instance {kept[0]} was entered under other facts"
-            remedy = "a new attempt, fragment or round is a new instance"
-            raise SealRefused(message, where=self.folder, remedy=remedy)
+        with self.alone():
+            kept = self._kept_position()
+            if kept is None or instance.position > kept[0]:
+                self._enter(instance)
+            elif (instance.position, instance.ctx) != kept:
+                message = f"instance {instance.position} does not come after {kept[0]}"
+                if instance.position == kept[0]:
+                    message = f"instance {kept[0]} was entered under other facts"
+                remedy = "a new attempt, fragment or round is a new instance"
+                raise SealRefused(message, where=self.folder, remedy=remedy)
+        folder = self.folder / _folder(instance.position)
+        return InstanceStore(self, instance, cohort, Records(folder, self.disk))
+
+    def past(self, instance: Instance, cohort: Cohort) -> InstanceStore:
+        """An instance that may be over, to read what is left of it. It is not entered."""
         folder = self.folder / _folder(instance.position)
         return InstanceStore(self, instance, cohort, Records(folder, self.disk))
 
     def spend(self, work: bytes, instance: Instance) -> None:
         """Note that a training result goes into this instance, and so into no other.
+
+        The caller holds the store `alone`.
 
         Raises:
             SealRefused: it went into another one, even if that was void.
@@ -198,8 +211,9 @@ class InstanceStore:
         Raises:
             SealRefused: the instance is void or over.
         """
-        self._check_open()
-        data = self._records.made("setup", lambda: make().encode())
+        with self._store.alone():
+            self._check_open()
+            data = self._records.made("setup", lambda: make().encode())
         found = OwnSetup.decode(data, self.cohort.size)
         if found.public.ctx != self.instance.ctx:
             raise SealRefused("is of another instance", where=self._records.folder / "setup")
@@ -211,11 +225,12 @@ class InstanceStore:
         Raises:
             SealRefused: another one was kept, I am not in it or not set up, or it is too small.
         """
-        self._check_open()
         masking_set(self.cohort, members.indices)
-        if self._me() not in members:
-            raise SealRefused("I am not in it", where="masking set")
-        self._records.put("masking-set", _encode(members))
+        with self._store.alone():
+            self._check_open()
+            if self._me() not in members:
+                raise SealRefused("I am not in it", where="masking set")
+            self._records.put("masking-set", _encode(members))
         return members
 
     @property
@@ -229,12 +244,13 @@ class InstanceStore:
         Raises:
             SealRefused: there is no masking set, or a vector was committed before.
         """
-        self._check_open()
-        self._need("masking-set")
-        if self._records.get("commit") is not None:
-            remedy = "send the one that was committed"
-            raise SealRefused("was committed", where=self.vector_path, remedy=remedy)
-        self._store.disk.replace(self.vector_path, *parts)
+        with self._store.alone():
+            self._check_open()
+            self._need("masking-set")
+            if self._records.get("commit") is not None:
+                remedy = "send the one that was committed"
+                raise SealRefused("was committed", where=self.vector_path, remedy=remedy)
+            self._store.disk.replace(self.vector_path, *parts)
         return file_root(self.vector_path)
 
     def commit(self, commitment: Commitment) -> Commitment:
@@ -244,13 +260,13 @@ class InstanceStore:
             SealRefused: there is no masking set, another root was kept, the file does not have this
                 root, or the training result went into another instance.
         """
-        self._check_open()
-        self._need("masking-set")
-        kept = self._records.get("commit")
-        if kept is None:
-            self._check_file(commitment)
-            self._store.spend(commitment.work, self.instance)
-        self._records.put("commit", commitment.encode())
+        with self._store.alone():
+            self._check_open()
+            self._need("masking-set")
+            if self._records.get("commit") is None:
+                self._check_file(commitment)
+                self._store.spend(commitment.work, self.instance)
+            self._records.put("commit", commitment.encode())
         return commitment
 
     def committed(self) -> Commitment | None:
@@ -273,13 +289,14 @@ class InstanceStore:
             SealRefused: another one was kept, it does not fit the masking set, or it holds me
                 though I committed to nothing.
         """
-        self._check_open()
-        masked = self._kept_set("masking-set")
-        survivor_set(self.cohort, masked, members.indices)
-        if self._me() not in members:
-            raise SealRefused("I am not in it, and owe no answer", where="survivor set")
-        self._need("commit")
-        self._records.put("survivor-set", _encode(members))
+        with self._store.alone():
+            self._check_open()
+            masked = self._kept_set("masking-set")
+            survivor_set(self.cohort, masked, members.indices)
+            if self._me() not in members:
+                raise SealRefused("I am not in it, and owe no answer", where="survivor set")
+            self._need("commit")
+            self._records.put("survivor-set", _encode(members))
         return members
 
     def unmask(self, shares: Mapping[int, SharePair]) -> Unmask:
@@ -291,13 +308,37 @@ class InstanceStore:
         Raises:
             SealRefused: no survivor set is kept.
         """
-        self._check_open()
-        masked, survivors = self._kept_set("masking-set"), self._kept_set("survivor-set")
+        with self._store.alone():
+            self._check_open()
+            masked, survivors = self._kept_set("masking-set"), self._kept_set("survivor-set")
         return unmask(self.instance, self._me(), shares, masked, survivors)
+
+    def disclosure(self, keys: Mapping[int, bytes], ring: Ring, header_bytes: int) -> Disclosure:
+        """What a panel needs to judge this instance, and it alone; also of a past one.
+
+        Args:
+            keys: PRK of each pair.
+            header_bytes: Of the masked file, before its elements.
+
+        Raises:
+            SealRefused: nothing was committed, or the records of this instance are gone.
+        """
+        found = self.committed()
+        if found is None:
+            raise SealRefused("nothing was committed", where=f"instance {self.instance.position}")
+        own = OwnSetup.decode(self._need("setup"), self.cohort.size)
+        masked = self._kept_set("masking-set")
+        data = self.vector_path.read_bytes()
+        vector = cast(RingArray, np.frombuffer(data, ring.unsigned, offset=header_bytes).copy())
+        masks = mask_keys(self.instance, self.cohort, own, keys, masked)
+        apply_masks(vector, masks.subtract, masks.add)
+        values = cast(SignedArray, vector.view(ring.signed))
+        return disclose(own, keys, masked, values=values, salt=found.salt)
 
     def void(self) -> None:
         """Nothing more will be sent for this instance; what was trained for it is spent."""
-        self._records.put("void", b"")
+        with self._store.alone():
+            self._records.put("void", b"")
 
     @property
     def is_void(self) -> bool:
