@@ -18,7 +18,6 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -49,15 +48,7 @@ from concord.crypto.seal import (
     unmask,
 )
 from concord.crypto.seal.masks import CHUNK_BYTES, Keystream, apply_masks
-from concord.update.integer import (
-    FluHeader,
-    Mode,
-    first_scales,
-    mean_divisor,
-    mean_tensors,
-    quantise,
-    quantise_update,
-)
+from concord.update.integer import FluHeader, Mode, Scale, ScaleTable, quantise
 
 REPEATS = 7
 VECTOR_BYTES = 64 << 20
@@ -231,30 +222,31 @@ def ours(members: int, values: int, bits: int) -> dict[str, float]:
     """One round as Flower's is measured: float32 updates in, their mean out, all survive."""
     cohort = Cohort(tuple(f"m{i:03}" for i in range(members)), 3)
     instance, (keys, epoch_s) = instance_of(cohort), epoch(cohort)
-    table_ = first_scales({"all": values}, 8.0, ring_bits=bits, members=members)
+    scales = ScaleTable(bits, members, (Scale("all", values, 8.0),))
+    ring = scales.ring
     rng = np.random.default_rng(0)
     updates = {i: rng.standard_normal(values).astype(np.float32) for i in range(members)}
-    everybody, one = IndexSet(tuple(range(members))), Fraction(1)
+    everybody = IndexSet(tuple(range(members)))
     start = time.process_time()
     own = {i: make_setup(instance, cohort, i, keys[i], os.urandom) for i in range(members)}
     setups, vectors, held = {i: s.public for i, s in own.items()}, {}, {}
     for i in range(members):
         held[i] = receive_shares(own[i], keys[i], setups)
         draw = Keystream(os.urandom(32)).read
-        plain = quantise_update(
-            {"all": updates[i]}, table_, weight=one, largest_weight=one, random=draw
-        )
+        plain = np.zeros(scales.count, ring.signed)
+        part = plain[:values]
+        quantise(updates[i], part, clip=8.0, share=1.0, ring=ring, random=draw)
         masks = mask_keys(instance, cohort, own[i], keys[i], everybody)
-        vectors[i] = mask(plain, table_.ring, masks)
+        vectors[i] = mask(plain, ring, masks)
         chunk_root(memoryview(vectors[i]).cast("B"))
     answers = [unmask(instance, i, held[i], everybody, everybody) for i in range(members)]
     member_s = time.process_time() - start
     opening = open_instance(instance, cohort, setups, everybody, everybody, answers)
-    total = opening.sum(vectors, table_.ring)
-    divisor = mean_divisor(dict.fromkeys(cohort.members, one), owners={}, cap=one)
-    ((_, mean),) = mean_tensors([total], table_, largest_weight=one, divisor=divisor)
+    total = opening.sum(vectors, ring)
+    factor = 8.0 / (ring.largest * members)
+    mean = (total.astype(np.float64) * factor).astype(np.float32)
     whole_s = time.process_time() - start
-    header = FluHeader(Mode.MASKED, table_.ring, bytes(16), 1, 0, 0, 0, table_.count, table_.hash16)
+    header = FluHeader(Mode.MASKED, ring, bytes(16), 1, 0, 0, 0, scales.count, scales.hash16)
     setup_bytes, answer_bytes = len(setups[0].encode()), len(answers[0].encode())
     true = np.mean(list(updates.values()), axis=0)
     return {

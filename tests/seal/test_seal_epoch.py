@@ -24,7 +24,6 @@ from concord.crypto.seal import (
     epoch_digest,
     open_pair_secret,
     pair_keys,
-    ratchet,
     seal_pair_secrets,
 )
 from concord.crypto.seal.cohorts import below
@@ -153,11 +152,6 @@ def test_a_private_key_comes_back_from_disk() -> None:
 def test_a_missing_secret_of_a_pair_is_refused() -> None:
     with pytest.raises(SealRefused, match="missing"):
         pair_keys(0, {1: digest(1), 2: digest(2)}, {1: digest(3)})
-
-
-def test_a_ratchet_gives_new_keys_without_a_way_back() -> None:
-    first = ratchet(digest(1))
-    assert first != digest(1) and ratchet(first) not in (first, digest(1))
 
 
 # --- cohorts ---------------------------------------------------------------------------------

@@ -25,7 +25,6 @@ from concord.crypto.seal import (
     epoch_digest,
     open_pair_secret,
     pair_key,
-    ratchet,
     value_commitment,
 )
 from concord.crypto.seal.instance import (
@@ -100,7 +99,6 @@ def test_commitments_match() -> None:
         "of_share_of_rho": Share(nonce, share).commitment("r", CTX, 1, 3),
         "of_values": value_commitment(INSTANCE, 1, nonce, root),
         "blob_key": blob_key(rho, CTX, 1),
-        "ratcheted_PRK": ratchet(PRK),
     }
     assert {name: value.hex() for name, value in found.items()} == {
         name: known[name] for name in found

@@ -52,7 +52,6 @@ from concord.crypto.seal.epoch import (
     open_pair_secret,
     pair_key,
     pair_keys,
-    ratchet,
     seal_pair_secrets,
 )
 from concord.crypto.seal.instance import IndexSet, Instance
@@ -113,7 +112,6 @@ __all__ = [
     "open_pair_secret",
     "pair_key",
     "pair_keys",
-    "ratchet",
     "receive_shares",
     "seal_pair_secrets",
     "survivor_set",

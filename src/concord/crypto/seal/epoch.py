@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.hpke import (
 )
 
 from concord.base.errors import SealRefused
-from concord.crypto.seal.labels import HASH_BYTES, exactly, expand, extract, label, u16
+from concord.crypto.seal.labels import HASH_BYTES, exactly, extract, label, u16
 from concord.crypto.seal.shamir import Entropy
 
 KEM_KEY_BYTES, DH_KEY_BYTES = 1184, 32
@@ -195,11 +195,6 @@ def pair_key(me: int, other: int, mine: bytes, theirs: bytes) -> bytes:
     for secret in (mine, theirs):
         exactly(secret, SECRET_BYTES, where="epoch secret")
     return extract("seal/pair", mine + theirs if me < other else theirs + mine)
-
-
-def ratchet(prk: bytes) -> bytes:
-    """The next round's PRK; with the old one deleted, past rounds cannot be opened any more."""
-    return expand(prk, "seal/ratchet")
 
 
 def encode_sealed(sealed: Mapping[int, bytes], members: int, me: int) -> bytes:

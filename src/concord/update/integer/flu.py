@@ -12,7 +12,7 @@ the header that it expects and compares; length is checked before anything is re
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import cast
@@ -75,26 +75,12 @@ class FluHeader:
         """Length of the whole file."""
         return HEADER_BYTES + self.count * self.ring.bytes
 
-    def for_member(self, member: int) -> FluHeader:
-        return replace(self, member=member)
-
-
-def read_file(data: bytes | memoryview, expected: FluHeader) -> RingArray:
-    """The elements of a file, without copying them.
-
-    Raises:
-        UpdateRefused: MALFORMED, or another run, round or base than expected.
-    """
-    check_file(data[:HEADER_BYTES], len(data), expected)
-    found = np.frombuffer(data, expected.ring.unsigned, count=expected.count, offset=HEADER_BYTES)
-    return cast(RingArray, found)
-
 
 def open_file(path: Path, expected: FluHeader) -> RingArray:
     """The elements of a file on disk, as a read-only map.
 
     Raises:
-        UpdateRefused: as `read_file`, or the file cannot be read.
+        UpdateRefused: MALFORMED, or another run, round or base than expected.
     """
     try:
         with path.open("rb") as stream:

@@ -8,54 +8,18 @@ from the member's own generator: who knew u would learn more from a value that i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from fractions import Fraction
+from collections.abc import Callable
 
 import numpy as np
 
-from concord.base.errors import DocumentError, UpdateError
 from concord.base.tensors import FloatArray
-from concord.crypto.seal.ring import CHECK_ELEMENTS, Ring, SignedArray
+from concord.crypto.seal.ring import Ring, SignedArray
 from concord.update.codecs.interface import check_encodable
-from concord.update.integer.scales import ScaleTable
 
 RandomBytes = Callable[[int], bytes]
 """count -> that many random bytes, such as `os.urandom` or `Keystream(os.urandom(32)).read`."""
 _CHUNK = 1 << 15
 """Values at a time, so that all stays in a core's second cache."""
-
-
-def quantise_update(
-    tensors: Mapping[str, FloatArray],
-    table: ScaleTable,
-    *,
-    weight: Fraction,
-    largest_weight: Fraction,
-    random: RandomBytes,
-) -> SignedArray:
-    """All tensors as one vector, check elements at its end.
-
-    Args:
-        tensors: float32, of any shape, by name; those of the table and no others.
-        weight, largest_weight: The member's, and the largest of the roster.
-
-    Raises:
-        UpdateError: other tensors or sizes than the table's, or a value that is not finite.
-        DocumentError: a weight that is not in (0, largest weight].
-    """
-    if tensors.keys() != {one.name for one in table.tensors}:
-        raise UpdateError("holds other tensors than the scale table")
-    vector = np.zeros(table.count, table.ring.signed)
-    for scale, start in zip(table.tensors, table.starts, strict=True):
-        values_D = tensors[scale.name].reshape(-1)
-        if values_D.size != scale.size:
-            raise UpdateError(f"has {values_D.size:,} values, not {scale.size:,}", where=scale.name)
-        part = vector[start : start + scale.size]
-        share = _share(weight, largest_weight)
-        quantise(values_D, part, clip=scale.clip, share=share, ring=table.ring, random=random)
-    if vector[-CHECK_ELEMENTS:].any():
-        raise UpdateError("the check elements were written over")
-    return vector
 
 
 def quantise(
@@ -94,9 +58,3 @@ def quantise(
         np.floor(scaled, out=scaled)
         np.clip(scaled, -largest, largest, out=scaled)  # sums may have been rounded up to Q + 1
         out_D[start : start + values.size] = scaled
-
-
-def _share(weight: Fraction, largest: Fraction) -> float:
-    if not 0 < weight <= largest:
-        raise DocumentError(f"{weight} is not between 0 and {largest}", where="weight")
-    return float(weight / largest)

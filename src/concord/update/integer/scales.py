@@ -132,20 +132,6 @@ class ScaleTable:
         return found
 
 
-def first_scales(
-    sizes: Mapping[str, int], clip: float, *, ring_bits: int, members: int
-) -> ScaleTable:
-    """The table of the first round: one c_T, the run document's, for all tensors.
-
-    Raises:
-        DocumentError: `clip` is out of range.
-        SealRefused: the ring is too small.
-    """
-    rounded = float(np.float32(clip))
-    tensors = tuple(Scale(name, sizes[name], rounded) for name in sorted(sizes))
-    return ScaleTable(ring_bits, members, tensors)
-
-
 def next_scales(table: ScaleTable, rms: Mapping[str, float], contributors: int) -> ScaleTable:
     """The table of the next round.
 
