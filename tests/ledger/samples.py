@@ -2,7 +2,7 @@
 
 from foldlab import NOON, granted, member_entry, public, some
 
-from concord.ledger.statements import evidence, gates, membership, oversight, rounds, votes
+from concord.ledger.statements import evidence, gates, membership, oversight, rounds, sealing, votes
 from concord.ledger.statements.statement import Author, Binding, Statement
 
 
@@ -94,6 +94,27 @@ SAMPLES = [
     rounds.Measured(base=some("base"), nats="1500.0", bytes=1000, tokens=300, documents=3),
     rounds.MeasureRefused(base=some("base"), reason="policy: news: expired", rules=("expired",)),
     rounds.RunClosed(base=some("base")),
+    sealing.EpochOpened(number=0, members=("chad", "fiji", "togo"), reason="the run begins"),
+    sealing.KeyShown(epoch=some("epoch"), content="AAAA", coverage=some("rows")),
+    sealing.KeysClosed(epoch=some("e"), keys={m: some(m) for m in ("chad", "fiji", "togo")}),
+    sealing.BeaconShown(epoch=some("epoch"), beacon="ab" * 32),
+    sealing.CohortsDrawn(epoch=some("epoch"), cohorts=(("chad", "fiji", "togo"),)),
+    sealing.KeysSealed(epoch=some("epoch"), content="AAAA"),
+    sealing.SealSetUp(plan=some("plan"), content="AAAA"),
+    sealing.MaskingSet(plan=some("plan"), cohort=0, members=("chad", "fiji", "togo")),
+    sealing.UpdateCommitted(
+        plan=some("plan"),
+        base=some("base"),
+        update=some("update"),
+        bytes=1000,
+        hidden="cd" * 32,
+        steps=3,
+        tokens=300,
+        flops=10**6,
+        train_s="1.5",
+    ),
+    sealing.SurvivorSet(plan=some("plan"), cohort=0, members=("chad", "fiji", "togo")),
+    sealing.Unmasked(plan=some("plan"), content="AAAA"),
     evidence.DatasetRecord(dataset="news", record=some("record")),
     evidence.GateEvidence(gate="floor", model=some("m"), evidence=some("e"), result="passed"),
     evidence.Release(version="1.0", model=some("m"), manifest=some("f"), decision=some("d")),

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -57,7 +60,6 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 ExactFraction = Annotated[Fraction, BeforeValidator(_fraction), PlainSerializer(str)]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-CodecName = Literal["fp32", "bf16", "int8", "int4", "sparse"]
 MergeRule = Literal[
     "mean",
     "rda",
@@ -71,6 +73,8 @@ MergeRule = Literal[
 ]
 PLAIN_RULES: tuple[MergeRule, ...] = ("mean", "rda")
 """All others are robust rules: one update is one vote."""
+CodecName = Literal["fp32", "bf16", "int8", "int4", "sparse", "ring16", "ring32"]
+Mode = Literal["open", "sealed"]
 
 
 class Document(BaseModel):
@@ -225,7 +229,7 @@ class UpdateSpec(Document):
     """How updates are encoded, screened, weighted and merged."""
 
     codec: CodecName = "int4"
-    down_codec: CodecName = "int4"
+    down_codec: Literal["fp32", "bf16", "int8", "int4", "sparse"] = "int4"
     merge: MergeRule = "mean"
     hostile: Annotated[int, Field(ge=1, lt=2**16)] = 1
     """How many hostile updates a robust rule is to stand in a round."""
@@ -252,6 +256,27 @@ class GateSpec(Document):
     harm: Annotated[float, Field(gt=0)] = 0.01
     """Nats per token, mean over languages: an update without which the round would be better by
     more than this is left out of it."""
+
+
+class SealSpec(Document):
+    """Sealed mode: nobody sees one member's update, only the sum over its cohort.
+
+    The rest of the document has to keep its restrictions, see `check_mode`.
+    """
+
+    min_survivors: Annotated[int, Field(ge=3, le=16)] = 5
+    """Least members of a cohort whose updates make a sum. 3 or 4 only if written here: such a sum
+    protects against outsiders and a coordinator acting alone, and not against the other members."""
+    cohort_target: Annotated[int, Field(ge=3, le=12)] = 8
+    """Members per cohort; a roster of twice as many is divided."""
+    epoch_days: Positive = 30
+    """Days after which keys are made and cohorts drawn anew; long ones leak less."""
+    min_contributors: Annotated[int, Field(ge=3, le=64)] = 3
+    """Members that must declare a token's language; with fewer, its vocabulary rows are left out
+    of the round and stay as they are."""
+    lone_languages: dict[str, Annotated[int, Field(ge=1, le=64)]] = {}
+    """Languages, by name, for which fewer contributors are enough. What one member alone declares
+    is not hidden by a sum: others can read it."""
 
 
 class EvaluationSpec(Document):
@@ -295,6 +320,8 @@ class RunDocument(Document):
     rounds: RoundsSpec = RoundsSpec()
     update: UpdateSpec = UpdateSpec()
     gate: GateSpec = GateSpec()
+    seal: SealSpec | None = None
+    """Sealed mode, if the section is there; open mode without it."""
     evaluation: EvaluationSpec = EvaluationSpec()
     comparison: ComparisonSpec = ComparisonSpec()
 
@@ -314,6 +341,7 @@ class RunDocument(Document):
             )
         if self.update.merge not in PLAIN_RULES:
             self._check_robust()
+        check_mode(self)
         return self
 
     def _check_robust(self) -> None:
@@ -332,6 +360,11 @@ class RunDocument(Document):
             )
 
     @property
+    def mode(self) -> Mode:
+        """Whether single updates are public. It follows from the document, so it never changes."""
+        return "open" if self.seal is None else "sealed"
+
+    @property
     def digest(self) -> Digest:
         return digest_bytes(self.canonical)
 
@@ -344,6 +377,73 @@ class RunDocument(Document):
     def member_ids(self) -> tuple[str, ...]:
         """Ids of the roster, sorted: the order of every sum."""
         return tuple(sorted(member.id for member in self.roster))
+
+
+RINGS: Mapping[str, int] = MappingProxyType({"ring16": 16, "ring32": 32})
+"""Bits of a sealed value, by codec."""
+
+
+def check_mode(run: RunDocument) -> None:
+    """See that the document keeps the restrictions of its mode.
+
+    A sum is all that can be known of sealed updates: whatever needs to look at a single one, or at
+    how large it is, cannot be offered.
+
+    Raises:
+        ValueError: it does not, naming every field.
+    """
+    ring = run.update.codec in RINGS
+    if run.seal is None:
+        if ring:
+            raise ValueError(f"update.codec {run.update.codec!r} needs a section [seal]")
+        return
+    faults = [text for broken, text in _broken(run, run.seal) if broken]
+    if faults:
+        raise ValueError("sealed mode: " + "; ".join(faults))
+
+
+def _broken(run: RunDocument, seal: SealSpec) -> list[tuple[bool, str]]:
+    update, usual, roster = run.update, UpdateSpec(), run.roster
+    owners = Counter(member.owner or member.id for member in roster)
+    owner, most = owners.most_common(1)[0]
+    cohorts = cohort_count(len(roster), seal.cohort_target)
+    bounds = (update.min_norm_ratio, update.max_norm_ratio)
+    unknown = sorted(seal.lone_languages.keys() - {x for m in roster for x in m.languages})
+    return [
+        (update.codec not in RINGS, "update.codec must be 'ring16' or 'ring32'"),
+        (update.merge != "mean", "update.merge must be 'mean'"),
+        (update.rows != "uniform", "update.rows must be 'uniform'"),
+        (update.norm_control != "none", "update.norm_control must be 'none'"),
+        (run.gate.enabled, "gate.enabled measures single updates"),
+        (
+            bounds != (usual.min_norm_ratio, usual.max_norm_ratio),
+            "update.min_norm_ratio and max_norm_ratio cannot be held against single updates",
+        ),
+        (
+            run.inner.state.mode not in ("local", "second_moment_rows"),
+            "inner.state.mode must be 'second_moment_rows' or 'local'",
+        ),
+        (
+            run.model.continue_from is not None,
+            "model.continue_from has a vocabulary of which nobody here can say whose it is",
+        ),
+        (run.tokenizer.parallel is None, "tokenizer.parallel says whose language a token is of"),
+        (
+            len(roster) < seal.min_survivors,
+            f"{len(roster)} members in the roster, and seal.min_survivors is {seal.min_survivors}",
+        ),
+        (
+            len(roster) // cohorts < seal.min_survivors,
+            "cohorts of seal.cohort_target members are below seal.min_survivors",
+        ),
+        (most > cohorts, f"{owner!r} owns {most} members, and there is {cohorts} cohort for them"),
+        (bool(unknown), f"seal.lone_languages names {', '.join(unknown)}, which nobody declares"),
+    ]
+
+
+def cohort_count(members: int, target: int) -> int:
+    """Cohorts that so many members are divided into: one until there are twice as many."""
+    return max(1, members // target)
 
 
 def parse_run(value: dict[str, Any], *, where: object = None) -> RunDocument:

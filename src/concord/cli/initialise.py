@@ -20,6 +20,7 @@ from concord.charter.template import write_default_charter
 from concord.cli.templates import RunChoices, run_toml
 from concord.federation.folders import FederationFolder
 from concord.federation.office import Office
+from concord.federation.sealed.words import sealed_words
 
 TEXT_ENDINGS = (".txt", ".jsonl", ".parquet")
 COMPRESSED = (".gz", ".zst")
@@ -49,6 +50,14 @@ def initialise(
         None, help="Folder of a causal language model to start from; its tokenizer is kept."
     ),
     seed: int = typer.Option(0, min=0, max=2**32 - 1, help="The same seed repeats the run."),
+    sealed: bool = typer.Option(
+        False,
+        "--sealed",
+        help="Sealed mode: nobody sees one member's update, only sums (docs/sealed-runs.md).",
+    ),
+    min_survivors: int | None = typer.Option(
+        None, min=3, max=16, help="Least members of a sealed sum; below 5 only if named here."
+    ),
     founders: Path | None = typer.Option(
         None, help="TOML file: who founds, who oversees, who coordinates; else all are equal."
     ),
@@ -58,6 +67,8 @@ def initialise(
     Without --text the members are countries of the embedded almanac, which needs no download.
 
     Example: concord init atlas --member kenya --member greece
+
+    Example: concord init atlas --sealed
 
     Example: concord init atlas --text corpora --parallel flores --member kenya=swh_Latn
     """
@@ -85,7 +96,9 @@ def initialise(
             describe_almanacs(office)
         choices = RunChoices(
             owner_cap=str(charter.influence.owner_cap),
-            clip=True,
+            clip=not sealed,
+            sealed=sealed,
+            min_survivors=min_survivors,
             name=name,
             members=sorted(made),
             languages=made,
@@ -137,7 +150,10 @@ def _tell(folder: Path, choices: RunChoices) -> None:
     console.print(f"{len(choices.members)} members: {', '.join(choices.members)}")
     if not choices.parity and choices.continue_from is None:
         console.print("no parallel set: the tokenizer is learned in ordinary mode", style="yellow")
-    path = FederationFolder(folder).run_path(choices.name)
+    federation = FederationFolder(folder)
+    for words in sealed_words(federation.load_run(choices.name)):
+        console.print(words, style="yellow", markup=False)
+    path = federation.run_path(choices.name)
     console.print(f"look at {path}, then: concord run {folder}", markup=False)
 
 

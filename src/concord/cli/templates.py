@@ -44,6 +44,9 @@ class RunChoices:
     """Whether louder updates are clipped to the running median."""
     rates: Rates | None = None
     continue_from: str | None = None
+    sealed: bool = False
+    min_survivors: int | None = None
+    """Least members of a sealed sum; None is the usual minimum."""
 
 
 def run_toml(choices: RunChoices) -> str:
@@ -96,10 +99,31 @@ def run_toml(choices: RunChoices) -> str:
         "[update]",
         "# largest share of the merge that one legal owner may have; the charter allows no more",
         f"owner_cap = {toml_string(choices.owner_cap)}",
+        *_ring(choices),
         *_clip(choices),
         "",
     ]
-    return "\n".join([*lines, *_other_rates(choices.rates)])
+    return "\n".join([*lines, *_seal(choices), *_other_rates(choices.rates)])
+
+
+def _ring(choices: RunChoices) -> list[str]:
+    if not choices.sealed:
+        return []
+    return ["# integers of one length, which add up exactly under their masks", 'codec = "ring16"']
+
+
+def _seal(choices: RunChoices) -> list[str]:
+    if not choices.sealed:
+        return []
+    least = choices.min_survivors
+    return [
+        "[seal]",
+        "# nobody sees one member's update, only sums (docs/sealed-runs.md)",
+        *([] if least is None else [f"min_survivors = {least}"]),
+        "# rows of a language that fewer than 3 members declare stay untrained unless it is named:",
+        "# lone_languages = { xx = 1 }",
+        "",
+    ]
 
 
 def _clip(choices: RunChoices) -> list[str]:

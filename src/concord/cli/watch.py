@@ -115,9 +115,9 @@ class TerminalWatcher(Watcher):
         tokens = sum(c.tokens for c in record.contributions.values())
         self._speeds = [*self._speeds, tokens / max(record.seconds, 1e-9)][-SMOOTHING_ROUNDS:]
         speed = sum(self._speeds) / len(self._speeds)
-        losses = [c.mean_loss for c in record.contributions.values()]
-        loss = sum(losses) / len(losses) if losses else float("nan")
-        note = f"{speed:,.0f} tokens/s · loss {loss:.2f}"
+        losses = list(_losses(record).values())
+        told = f"loss {sum(losses) / len(losses):.2f}" if losses else "sealed: losses are not told"
+        note = f"{speed:,.0f} tokens/s · {told}"
         self._update(completed=record.round, total=self._rounds, note=note)
         self._watch_loss(record)
         self._now_and_then(f"round {record.round} of {self._rounds}: {note}")
@@ -125,7 +125,7 @@ class TerminalWatcher(Watcher):
     def _watch_loss(self, record: RoundRecord) -> None:
         """Say once, when it begins, that the loss has risen well above its lowest."""
         before = self._course
-        self._course = before.after({m: c.mean_loss for m, c in record.contributions.items()})
+        self._course = before.after(_losses(record))
         if self._course.alarming and not before.alarming:
             self._say(
                 f"round {record.round}: the loss is {self._course.rise_nats:.2f} nats above its"
@@ -152,3 +152,9 @@ class TerminalWatcher(Watcher):
         if not self._console.is_terminal and now_s - self._told_s >= every_s:
             self._told_s = now_s
             self._console.print(text, style="dim")
+
+
+def _losses(record: RoundRecord) -> dict[str, float]:
+    """Each member's mean loss; nothing in sealed mode, where it is not told."""
+    made = record.contributions.items()
+    return {member: one.mean_loss for member, one in made if one.mean_loss is not None}

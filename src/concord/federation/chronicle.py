@@ -7,7 +7,7 @@ and not before; what lies in the run's folder is made from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from concord.base.clock import Clock
 from concord.base.digest import Digest
@@ -64,6 +64,10 @@ class Chronicle:
     @property
     def state(self) -> State:
         return self._replica.state
+
+    def entries(self) -> Iterator[Entry]:
+        """Entries of the log, as far as it is written."""
+        return (Entry.parse(data) for data in self._log.entries(0, self._log.size))
 
     def now(self) -> int:
         """Unix seconds, by the coordinator's clock."""

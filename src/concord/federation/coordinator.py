@@ -13,6 +13,7 @@ import math
 from dataclasses import replace
 
 from concord.base.clock import Clock
+from concord.base.digest import Digest
 from concord.base.errors import (
     FederationError,
     MessageRefused,
@@ -63,6 +64,7 @@ from concord.federation.watcher import Watcher
 from concord.federation.work import UpdateHeader
 from concord.ledger.arithmetic import weights_fault
 from concord.ledger.entries import Entry
+from concord.ledger.round_record import RoundRecord
 from concord.ledger.state.gates import REVIEW_ROUNDS
 from concord.ledger.state.model import REVIEW_STRIKES
 from concord.ledger.statements.rounds import (
@@ -208,7 +210,7 @@ class Coordinator:
 
         Who was there when a run was stopped is then there again when it goes on.
         """
-        needed = max(self._rule.needed(len(self._log.roster())), self._telling.needed)
+        needed = self._seats_needed()
         called_s = self._clock.monotonic_s()
         while len(self._assembly.seated) < len(self._run.member_ids):
             coming = self._assembly.in_phase(
@@ -227,6 +229,10 @@ class Coordinator:
                 )
             self._take(self._assembly.next(TICK_S))
 
+    def _seats_needed(self) -> int:
+        """Members that must be there before a round is worth calling."""
+        return max(self._rule.needed(len(self._log.roster())), self._telling.needed)
+
     def _absent(self) -> str:
         places = self._assembly.places
         gone = (f"; {m}: {places[m].reason}" for m in self._assembly.in_phase(Phase.GONE))
@@ -237,19 +243,25 @@ class Coordinator:
     def _round(self, state: RunState) -> None:
         round_ = state.committed
         for _ in range(MAX_ATTEMPTS):
-            merge = state.open_round(started_s=self._clock.monotonic_s())
-            closed, reason = self._collect(state, merge)
-            if closed is not None and self._gate is not None:
-                closed = self._gated(state, merge, closed, self._gate)
-            if closed is not None:
-                self._commit(state, merge, closed, reason)
+            if self._try_round(state):
                 return
-            merge.discard()
             self._wait_for_seats()
         raise QuorumLost(
             f"round {round_} was called {MAX_ATTEMPTS} times without a quorum",
             remedy="see why members fail, then `concord run --resume`",
         )
+
+    def _try_round(self, state: RunState) -> bool:
+        """Call the round once; whether it was committed."""
+        merge = state.open_round(started_s=self._clock.monotonic_s())
+        closed, reason = self._collect(state, merge)
+        if closed is not None and self._gate is not None:
+            closed = self._gated(state, merge, closed, self._gate)
+        if closed is None:
+            merge.discard()
+            return False
+        self._commit(state, merge, closed, reason)
+        return True
 
     def _collect(self, state: RunState, merge: OpenMerge) -> tuple[RoundState | None, str]:
         """Call the round and take answers until it closes; None if it was abandoned."""
@@ -402,6 +414,10 @@ class Coordinator:
             bytes_down=down,
             announce=self._log.committed,
         )
+        self._tell_committed(state, record, before)
+
+    def _tell_committed(self, state: RunState, record: RoundRecord, before: Digest) -> None:
+        """A round has happened: let everybody take its step."""
         assert record.step is not None  # noqa: S101 - every committed round has one
         message = Committed(
             round=record.round,

@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 
 from concord.base.errors import StorageError
-from concord.charter.run import ModelSpec, RunDocument
+from concord.charter.run import RINGS, ModelSpec, RunDocument
 from concord.update.codecs import CODECS
 
 FP32_BYTES = 4
@@ -46,7 +46,13 @@ def bytes_needed(run: RunDocument, *, parameters: int, rounds_left: int) -> int:
     if not rounds_left:
         return 0
     members = len(run.roster)
-    kept = rounds_left * members * CODECS[run.update.codec].least_bytes(parameters)
+    ring_bits = RINGS.get(run.update.codec)
+    update_bytes = (
+        CODECS[run.update.codec].least_bytes(parameters)
+        if ring_bits is None
+        else parameters * ring_bits // 8
+    )
+    kept = rounds_left * members * update_bytes
     copies = COORDINATOR_COPIES + MEMBER_COPIES * members
     return kept + copies * FP32_BYTES * parameters
 

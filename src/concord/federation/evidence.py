@@ -31,6 +31,7 @@ from concord.federation.report import (
     Sums,
     TokenizerPart,
 )
+from concord.federation.sealed.words import sealed_words
 from concord.ledger.layouts import parameter_count
 from concord.ledger.round_record import RoundRecord
 
@@ -128,7 +129,7 @@ def collect_evidence(
         facts=_facts(run, arms),
         fact_choices=facts.fact_choices,
         tokenizer=facts.tokenizer,
-        notes=(*NOTES, COMPARISON_NOTE) if len(arms) > 1 else NOTES,
+        notes=(*sealed_words(run), *NOTES, *([COMPARISON_NOTE] if len(arms) > 1 else [])),
     )
 
 
@@ -159,8 +160,8 @@ def _round(run: RunDocument, record: RoundRecord) -> ReportRound:
         inner_steps=inner_steps(run.rounds, record.round - 1),
         tokens=sum(c.tokens for c in made.values()),
         flops=float(sum(c.flops for c in made.values())),
-        norms={m: c.norm for m, c in made.items()},
-        mean_loss={m: c.mean_loss for m, c in made.items()},
+        norms={m: c.norm for m, c in made.items() if c.norm is not None},
+        mean_loss={m: c.mean_loss for m, c in made.items() if c.mean_loss is not None},
     )
 
 

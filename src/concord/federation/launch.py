@@ -30,11 +30,15 @@ from concord.federation.disk import planned_parameters
 from concord.federation.engine.local import LocalEngine
 from concord.federation.folders import FederationFolder
 from concord.federation.gating import Gate, probe_set
+from concord.federation.member.sealing import covered_rows
 from concord.federation.messages import TextCounts
 from concord.federation.office import adopt_if_all_keys_are_here
+from concord.federation.parallel import Lines
 from concord.federation.preflight import check_run, check_start, parallel_set
 from concord.federation.records import RunFolder
 from concord.federation.report import ParallelCount, TokenizerPart
+from concord.federation.sealed.coordinator import SealedCoordinator
+from concord.federation.sealed.words import coverage_words, sealed_words
 from concord.federation.vocabulary import learn_tokenizer, wait_until_prepared
 from concord.federation.watcher import Watcher
 from concord.federation.workers import PRELOADED, ProbeWorker, serve_member
@@ -137,7 +141,8 @@ def _run(
     with _phase(notes, watcher, "tokenizer"):
         tokenizer = _tokenizer(federation, folder, run, assembly, watcher)
     with _phase(notes, watcher, "rounds"), _gate(federation, folder, run) as gate:
-        Coordinator(
+        kind = Coordinator if run.mode == "open" else SealedCoordinator
+        coordinator = kind(
             run,
             folder,
             assembly,
@@ -146,7 +151,17 @@ def _run(
             clock=SystemClock(),
             watcher=watcher,
             gate=gate,
-        ).run()
+        )
+        if isinstance(coordinator, SealedCoordinator):
+            assert tokenizer.path is not None  # noqa: S101 - a sealed run learns one
+            lines = _declared_lines(federation, run)
+            vocabulary = NetworkTokenizer.from_json(tokenizer.path.read_text(encoding="utf-8"))
+            coverage = covered_rows(run, vocabulary, lines)
+            coordinator.cover(coverage, lines)
+            for words in (*sealed_words(run), coverage_words(coverage)):
+                if words:
+                    watcher.note(words)
+        coordinator.run()
     for member, place in assembly.places.items():
         if place.text is not None:
             notes.text[member] = place.text
@@ -178,6 +193,22 @@ def continued_from(federation: FederationFolder, run: RunDocument) -> Path | Non
     """The model folder that a run continues from."""
     path = run.model.continue_from
     return None if path is None else (federation.root / path).resolve()
+
+
+def _declared_lines(federation: FederationFolder, run: RunDocument) -> Lines:
+    """Lines of the parallel set by which members tell whose language a token is of.
+
+    Raises:
+        DocumentError: no member of the roster declares a language.
+    """
+    parallel = parallel_set(federation, run)
+    if parallel is None:
+        raise DocumentError(
+            "sealed mode has to know whose language a token is of: no member declares a language",
+            where=federation.run_path(run.name),
+            remedy="name the languages of the roster's members, and tokenizer.parallel",
+        )
+    return {name: [*parallel.learn[name], *parallel.measure[name]] for name in parallel.learn}
 
 
 def tokenizer_part(folder: RunFolder, run: RunDocument) -> Path:

@@ -107,6 +107,11 @@ class RunState:
         return self._record.round
 
     @property
+    def record(self) -> RoundRecord:
+        """The last one."""
+        return self._record
+
+    @property
     def current(self) -> CurrentBase:
         digest = self._record.base
         path = self.folder.objects.path(digest)

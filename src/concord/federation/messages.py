@@ -93,6 +93,20 @@ class CallRound(Document):
     note: Note
 
 
+class SealStep(Document):
+    """Take the next step of sealed mode; what about is in the log, under this cosigned checkpoint.
+
+    `key`, `beacon`, `secrets`: of the epoch that is open; payload of `key`: the parallel set.
+    `train`, `unmask`: of the round that is open; payload of `train`: its table of scales.
+    """
+
+    kind: Literal["seal_step"] = "seal_step"
+    step: Literal["key", "beacon", "secrets", "train", "unmask"]
+    about: DigestText
+    """The epoch, or the plan."""
+    note: Note
+
+
 class Committed(Document):
     """A round was committed; payload: the encoded outer step, to be applied to your base."""
 
@@ -173,7 +187,8 @@ class FirstBase(Document):
 class Said(Document):
     """A statement that the member signed: a grant, a refusal, an update or a measurement.
 
-    `entry` is the envelope as the log will hold it; payload: the encoded tensors of an update.
+    `entry` is the envelope as the log will hold it; payload: the encoded tensors of an update, or
+    its masked file.
     """
 
     kind: Literal["said"] = "said"
@@ -214,6 +229,7 @@ ToMember = Annotated[
     | TakeDocuments
     | ExtendLog
     | CallRound
+    | SealStep
     | Committed
     | Evaluate
     | Finish,

@@ -15,8 +15,11 @@ from concord.federation.messages import Said
 from concord.federation.records import RunFolder
 from concord.ledger.entries import Entry
 from concord.ledger.round_record import RoundRecord
+from concord.ledger.sealed.book import SealBook
+from concord.ledger.state import sealing
 from concord.ledger.state.gates import REVIEW_ROUNDS
 from concord.ledger.state.model import REVIEW_STRIKES, RunSeat
+from concord.ledger.statements.fields import Body
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.rounds import (
     Merged,
@@ -44,6 +47,9 @@ class RunLog:
         self._chronicle = chronicle
         self.publish = chronicle.publish
         self.take_from_inbox = chronicle.take_from_inbox
+        self.seals = SealBook(chronicle.library)
+        for entry in chronicle.entries() if run.mode == "sealed" else ():
+            self.seals.add(entry)
 
     @property
     def seat(self) -> RunSeat:
@@ -107,8 +113,12 @@ class RunLog:
                 where=self._folder.root,
             )
 
-    def plan(self, state: RunState, steps: int) -> Digest:
-        """Call the next round in the log; returns the digest of the plan's statement."""
+    def plan(self, state: RunState, steps: int, scales: Digest | None = None) -> Digest:
+        """Call the next round in the log; returns the digest of the plan's statement.
+
+        Args:
+            scales: Of a sealed round: digest of its table of scales.
+        """
         seat, now = self.seat, self._chronicle.now()
         if halted := self._chronicle.state.halt_of_all(now):
             halt = self._chronicle.state.halts[halted]
@@ -121,10 +131,13 @@ class RunLog:
             attempt=seat.attempt,
             term=self._chronicle.state.term,
             base=state.current.digest,
-            roster=self.roster(),
+            roster=self.roster() if scales is None else self.sealed_roster(),
             inner_steps=steps,
             codec=self._run.update.codec,
             quorum=self._run.rounds.quorum,
+            mode=self._run.mode,
+            epoch=None if scales is None or seat.epoch is None else seat.epoch.digest,
+            scales=scales,
         )
         return self._say(body, seat.rounds).statement.digest
 
@@ -152,6 +165,31 @@ class RunLog:
         oldest = seat.rounds + 1 - REVIEW_ROUNDS
         lately = {m: [r for r in seat.strikes.get(m, ()) if r > oldest] for m in after}
         return tuple(m for m, rounds in sorted(lately.items()) if len(rounds) + 1 == REVIEW_STRIKES)
+
+    # --- sealed mode ------------------------------------------------------------------------
+
+    def sealed_roster(self) -> tuple[str, ...]:
+        """Members that a sealed round is called with."""
+        return sealing.sealed_roster(self._chronicle.state, self.seat, self._run, self.now())
+
+    def now(self) -> int:
+        return self._chronicle.now()
+
+    def able(self) -> tuple[str, ...]:
+        """Members of a sealed run that may take part now, with or without keys."""
+        return sealing.able(self._chronicle.state, self._run, self.now())
+
+    def must_renew(self) -> str:
+        """Why no sealed round can be called before keys are made anew; empty if one can."""
+        return sealing.must_renew(self.seat, self._run, self.now())
+
+    def may_renew(self) -> str:
+        """Why keys may be made anew; empty if they may not."""
+        return sealing.may_renew(self._chronicle.state, self.seat, self._run, self.now())
+
+    def seal(self, body: Body, round_: int | None = None) -> Entry:
+        """A statement of the coordinator in sealed mode."""
+        return self._say(body, round_)
 
     def void(self, round_: int, reason: str) -> None:
         """The plan came to no end."""
@@ -197,7 +235,9 @@ class RunLog:
         """
         message = arrival.message
         assert isinstance(message, Said)  # noqa: S101 - callers looked
-        return self._chronicle.hear(message.entry.encode(), member=arrival.member)
+        entry = self._chronicle.hear(message.entry.encode(), member=arrival.member)
+        self.seals.add(entry)
+        return entry
 
     def is_late(self, arrival: Arrival) -> bool:
         """Whether a statement answers another plan than the one that is open."""
@@ -211,7 +251,9 @@ class RunLog:
 
     def _say(
         self,
-        body: RunOpening | RoundPlan | GateReport | RoundCommitted | RoundVoid | RunClosed,
+        body: Body,
         round_: int | None = None,
     ) -> Entry:
-        return self._chronicle.say(body, run=self._digest, round_=round_)
+        entry = self._chronicle.say(body, run=self._digest, round_=round_)
+        self.seals.add(entry)
+        return entry

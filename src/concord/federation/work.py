@@ -20,6 +20,8 @@ class Train:
     round: int
     base: Digest
     inner_steps: int
+    attempt: int = 0
+    """How often the round was called before: a sealed one is trained on other samples then."""
 
 
 @dataclass(frozen=True)

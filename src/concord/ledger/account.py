@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from concord.base.digest import Digest
 from concord.ledger.entries import Entry
+from concord.ledger.sealed.book import RoundBook, SealBook
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.rounds import (
     Measured,
@@ -19,6 +20,9 @@ from concord.ledger.statements.rounds import (
     RunOpening,
     UpdateSent,
 )
+from concord.ledger.statements.sealing import UpdateCommitted
+
+Sent = UpdateSent | UpdateCommitted
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,14 @@ class CommittedRound:
     """Counted from 1."""
     plan: RoundPlan
     body: RoundCommitted
-    sent: Mapping[str, UpdateSent]
+    sent: Mapping[str, Sent]
     """What each member announced under the plan."""
     declined: frozenset[str]
     """Members that refused the plan."""
     gate: GateReport | None = None
     """What the probe gate found, if the run has one."""
+    sealed: RoundBook | None = None
+    """What a sealed round was made of."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class RunAccount:
 @dataclass
 class _Plan:
     body: RoundPlan
-    sent: dict[str, UpdateSent] = field(default_factory=dict)
+    sent: dict[str, Sent] = field(default_factory=dict)
     declined: set[str] = field(default_factory=set)
     gate: GateReport | None = None
 
@@ -88,6 +94,8 @@ class Account:
     kinds: dict[str, int] = field(default_factory=dict)
     """How many statements of each kind there are."""
     signatures: int = 0
+    seals: SealBook | None = None
+    """Gathers what sealed rounds are made of."""
     _plans: dict[Digest, _Plan] = field(default_factory=dict)
 
     def add(self, index: int, entry: Entry) -> None:
@@ -97,12 +105,14 @@ class Account:
         self.signatures += len(entry.envelope.signatures)
         body, run = statement.body, statement.binding.run or ""
         party, place = statement.author.party, statement.place(index)
+        if self.seals is not None:
+            self.seals.add(entry)
         match body:
             case RunOpening():
                 self.runs[run] = RunAccount(run, place, body)
             case RoundPlan():
                 self._plans[run] = _Plan(body)
-            case UpdateSent():
+            case UpdateSent() | UpdateCommitted():
                 self._plans[run].sent[party] = body
             case Refused():
                 self._plans[run].declined.add(party)
@@ -125,5 +135,6 @@ class Account:
                 sent=plan.sent,
                 declined=frozenset(plan.declined),
                 gate=plan.gate,
+                sealed=None if self.seals is None else self.seals.rounds.pop(run, None),
             )
         )

@@ -22,7 +22,6 @@ from concord.base.tensors import TensorFile
 from concord.charter.run import RunDocument
 from concord.charter.schedule import first_step, inner_steps, outer_rate, rate_factor, total_steps
 from concord.ledger.layouts import step_layout, update_layout
-from concord.update.codecs import CODECS
 from concord.update.combine import CombinedRound, RoundPaths, combine_round
 from concord.update.feedback import DEFAULT_BETA
 from concord.update.gauge import Gauge, UpdateNorms
@@ -178,10 +177,44 @@ def round_weights(run: RunDocument, members: Collection[str]) -> dict[str, Fract
     )
 
 
+def sealed_weights(run: RunDocument, survivors: Collection[str]) -> dict[str, Fraction]:
+    """Exact weight of each member in a sealed round's mean.
+
+        w'_m = w_m / D,   D = max(sum over survivors of w, largest w of an owner among them / cap)
+
+    with w the weights of the whole roster, since members weigh their updates before they know who
+    else will be there. Where the cap binds, the weights add up to less than 1 and the step is
+    shorter.
+
+    Raises:
+        DocumentError: nobody survived, or the cap cannot hold with the whole roster.
+    """
+    if not survivors:
+        raise DocumentError("there is no update to weigh")
+    whole = round_weights(run, run.member_ids)
+    owner_of = {member.id: member.owner or member.id for member in run.roster}
+    owners: dict[str, Fraction] = {}
+    for member in survivors:
+        owner = owner_of[member]
+        owners[owner] = owners.get(owner, Fraction(0)) + whole[member]
+    divisor = max(sum(owners.values(), Fraction(0)), max(owners.values()) / run.update.owner_cap)
+    return {member: whole[member] / divisor for member in sorted(survivors)}
+
+
+def merge_weights_of(run: RunDocument, members: Collection[str]) -> dict[str, Fraction]:
+    """Exact weights of the members whose updates go in, by the mode of the run.
+
+    Raises:
+        DocumentError: as of the two that it stands for.
+    """
+    weigh = round_weights if run.mode == "open" else sealed_weights
+    return weigh(run, members)
+
+
 def weights_fault(run: RunDocument, members: Collection[str]) -> str:
     """Why the updates of these members cannot be weighed; empty if they can."""
     try:
-        round_weights(run, members)
+        merge_weights_of(run, members)
     except DocumentError as error:
         return error.message
     return ""
@@ -284,7 +317,7 @@ def norm_scale(run: RunDocument, round_: int) -> float:
     With error feedback an update also carries what earlier rounds left out, fading by beta a round:
     without that a falling rate would have honest updates refused.
     """
-    fading = DEFAULT_BETA if CODECS[run.update.codec].feeds_back else 0.0
+    fading = DEFAULT_BETA if run.update.codec == "sparse" else 0.0
     since = max(0, round_ - REMEMBERED_ROUNDS) if fading else round_
     scale = 0.0
     for earlier in range(since, round_ + 1):

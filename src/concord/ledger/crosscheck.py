@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from concord.base.digest import Digest
 from concord.base.errors import ConcordError, VerificationFailed
 from concord.base.objects import ObjectStore
-from concord.ledger.account import CommittedRound, RunAccount
+from concord.ledger.account import CommittedRound, RunAccount, Sent
 from concord.ledger.replay import ReplayedRound
 from concord.ledger.round_record import MAX_RECORD_BYTES, Contribution, RoundRecord
 from concord.ledger.state.model import State
@@ -80,6 +80,7 @@ def _check_opening(run: RunAccount, objects: ObjectStore) -> Digest:
         previous=None,
         base=opening.first_base,
         tokenizer=opening.tokenizer,
+        next_scales=record.next_scales,
         seconds=record.seconds,
     )
     _same_fields(record, expected, run.place)
@@ -108,6 +109,7 @@ def _check_record(
         left_out=dict(body.left_out),
         closed_because=body.closed_because,
         norm_history=record.norm_history,
+        next_scales=record.next_scales,
         bytes_up=dict(body.bytes_up),
         bytes_down=dict(body.bytes_down),
         seconds=record.seconds,
@@ -125,7 +127,7 @@ def _check_record(
     _check_left_out(one)
 
 
-def _contribution(sent: UpdateSent, norm: float, one: CommittedRound, member: str) -> Contribution:
+def _contribution(sent: Sent, norm: float | None, one: CommittedRound, member: str) -> Contribution:
     return Contribution(
         update=sent.update,
         weight=one.body.merged[member].weight,
@@ -133,7 +135,7 @@ def _contribution(sent: UpdateSent, norm: float, one: CommittedRound, member: st
         tokens=sent.tokens,
         flops=sent.flops,
         train_s=sent.train_s,
-        mean_loss=sent.mean_loss,
+        mean_loss=sent.mean_loss if isinstance(sent, UpdateSent) else None,
         norm=norm,
         payload_bytes=sent.bytes,
     )
@@ -157,7 +159,9 @@ def _check_left_out(one: CommittedRound) -> None:
 
 def _check_norms(one: CommittedRound, record: RoundRecord, replayed: ReplayedRound) -> None:
     for member, merged in sorted(one.body.merged.items()):
-        _same("norm of the update", merged.norm, replayed.norms[member], f"{one.place}: {member}")
+        norm = replayed.norms.get(member)
+        _same("norm of the update", merged.norm, norm, f"{one.place}: {member}")
+    _same("scales of the next round", record.next_scales, replayed.next_scales, one.place)
     found = replayed.norm_history.to_record()
     _same("history of norms", record.norm_history, found, one.place)
 

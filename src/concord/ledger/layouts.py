@@ -51,7 +51,12 @@ def syncs_state(run: RunDocument, round_: int) -> bool:
 
 
 def update_layout(run: RunDocument, base: Sequence[TensorSpec], round_: int) -> Layout:
-    """Layout of a member's update in a round."""
+    """Layout of a member's update in a round.
+
+    Of a sealed one it says which tensors there are; they travel as integers of one vector.
+    """
+    if run.mode == "sealed":
+        return _layout(tuple(base), "fp32", "fp32" if syncs_state(run, round_) else None, False)
     state = run.inner.state.codec if syncs_state(run, round_) else None
     return _layout(tuple(base), run.update.codec, state, run.update.rows == "token_counts")
 

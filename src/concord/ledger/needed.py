@@ -67,8 +67,19 @@ def _of_run(run: RunAccount) -> Iterator[Need]:
             yield Need(one.gate.values, "values of the probe gate", one.place)
             for member in one.gate.quarantined:
                 yield Need(one.gate.updates[member], f"quarantined update of {member}", one.place)
+        yield from _of_sealed(one)
     if run.rounds:
         yield Need(run.base, "current base", run.rounds[-1].place)
+
+
+def _of_sealed(one: CommittedRound) -> Iterator[Need]:
+    book = one.sealed
+    if book is None or book.plan.scales is None:
+        return
+    yield Need(book.plan.scales, "scales of the round", one.place)
+    coverage = book.epoch.agreed_coverage
+    if coverage is not None:
+        yield Need(coverage, "vocabulary rows left out", one.place)
 
 
 def _computed(one: CommittedRound) -> Iterator[Need]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,11 +26,14 @@ from concord.ledger.arithmetic import (
     RoundInputs,
     ScreenedUpdate,
     merge_round,
+    merge_weights_of,
     next_history,
-    round_weights,
     screen_update,
 )
 from concord.ledger.onepass import merge_gauged, merges_unmeasured
+from concord.ledger.sealed.book import RoundBook
+from concord.ledger.sealed.replay import replay_sealed
+from concord.ledger.sealed.tables import Clips, first_clips
 from concord.update.combine import CombinedRound, RoundPaths
 from concord.update.payload import most_bytes
 from concord.update.screening import NormHistory
@@ -40,6 +43,7 @@ Progress = Callable[[int, str], None]
 """Told the round, counted from 1 as records are, and what is looked at next."""
 
 
+RESULTS = ("outer step", "outer state", "base")
 _Found = tuple[CombinedRound, Mapping[str, ScreenedUpdate]]
 
 
@@ -48,10 +52,14 @@ class ReplayedRound:
     """What a round was found to be, beyond the digests that it had to match."""
 
     round: int
-    norms: Mapping[str, float]
-    """L2 norm of each accepted update."""
+    norms: Mapping[str, float | None]
+    """L2 norm of each accepted update; None where it was sealed."""
     norm_history: NormHistory
     """What the next round's norms are compared with."""
+    next_scales: Mapping[str, str] = field(default_factory=dict)
+    """Sealed mode: c_T of each weight for the next round, as in the record."""
+    faults: tuple[str, ...] = ()
+    """Sealed mode: wrong shares that the sum could be had without, in words."""
 
 
 class Replayer:
@@ -83,6 +91,7 @@ class Replayer:
         self._workdir = workdir
         self._progress = progress
         self._inputs: RoundInputs | None = None
+        self._clips: Clips = {}
         self._paths = RoundPaths(
             step=workdir / "step",
             base=workdir / "base.next",
@@ -108,6 +117,8 @@ class Replayer:
         )
         try:
             _ = inputs.update_layout, inputs.step_layout
+            if self.run.mode == "sealed":
+                self._clips = first_clips(self.run, inputs.base_file.specs)
         except ConcordError as error:
             raise VerificationFailed(
                 f"first base cannot be used: {error.message}", where="round 0"
@@ -122,6 +133,7 @@ class Replayer:
         base: Digest,
         step: Digest,
         outer_state: Digest | None,
+        sealed: RoundBook | None = None,
     ) -> ReplayedRound:
         """Compute the next round again and compare it with what is claimed.
 
@@ -137,6 +149,7 @@ class Replayer:
             base: The base that the round led to.
             step: The encoded outer step.
             outer_state: What the outer optimiser keeps; None if it keeps nothing.
+            sealed: What the log says of a sealed round; its updates are masked.
 
         Raises:
             VerificationFailed: names the round and the first thing that is wrong.
@@ -145,18 +158,44 @@ class Replayer:
         inputs, self._inputs = self._current(), None
         where = f"round {inputs.round + 1}"
         _check_weights(inputs.run, updates.keys(), weights, where)
+        if inputs.run.mode == "sealed":
+            return self._sealed(inputs, updates, weights, (step, outer_state, base), sealed)
         found = self._in_one_pass(inputs, updates, weights)
         if found is None or _results(found[0]) != (step, outer_state, base):
             # Something is wrong, or the rules need two passes: now step by step.
             found = self._step_by_step(inputs, updates, weights)
         made, screened = found
-        _compare("outer step", step, made.step.digest, where)
-        _compare("outer state", outer_state, made.outer_state, where)
-        _compare("base", base, made.base, where)
+        _compare_results(made, (step, outer_state, base), where)
         history = next_history(inputs, screened.values())
         self._inputs = self._adopted(inputs, made, history)
         norms = {member: one.norms.total for member, one in screened.items()}
         return ReplayedRound(inputs.round + 1, norms, history)
+
+    def _sealed(
+        self,
+        inputs: RoundInputs,
+        updates: Mapping[str, Digest],
+        weights: Mapping[str, Fraction],
+        claimed: tuple[Digest, Digest | None, Digest],
+        book: RoundBook | None,
+    ) -> ReplayedRound:
+        where = f"round {inputs.round + 1}"
+        if book is None:
+            raise VerificationFailed("nothing is known of how it was sealed", where=where)
+
+        def find(digest: Digest, what: str, place: str, max_bytes: int | None) -> Path:
+            self._say(inputs.round + 1, what)
+            return _checked(self._objects, digest, what, where=place, max_bytes=max_bytes)
+
+        found = replay_sealed(inputs, self._clips, book, updates, weights, self._paths, find)
+        _compare_results(found.made, claimed, where)
+        self._clips = found.clips
+        self._inputs = self._adopted(inputs, found.made, inputs.norm_history)
+        scales = {name: clip.hex() for name, clip in found.clips.items()}
+        norms: dict[str, float | None] = dict.fromkeys(updates)
+        return ReplayedRound(
+            inputs.round + 1, norms, inputs.norm_history, scales, tuple(found.faults)
+        )
 
     @property
     def objects(self) -> ObjectStore:
@@ -305,7 +344,7 @@ def _check_weights(
         if member not in run.member_ids:
             raise VerificationFailed("is not in the run's roster", where=f"{where}, {member}")
     try:
-        right = round_weights(run, members)
+        right = merge_weights_of(run, members)
     except ConcordError as error:
         raise VerificationFailed(f"cannot be weighed: {error}", where=where) from error
     for member in sorted(right.keys() | weights.keys()):
@@ -341,6 +380,13 @@ def _checked(
             f"{what} is altered: its bytes do not match its digest {digest}", where=where
         )
     return path
+
+
+def _compare_results(
+    made: CombinedRound, claimed: tuple[Digest, Digest | None, Digest], where: str
+) -> None:
+    for what, right, found in zip(RESULTS, claimed, _results(made), strict=True):
+        _compare(what, right, found, where)
 
 
 def _compare(what: str, claimed: Digest | None, found: Digest | None, where: str) -> None:

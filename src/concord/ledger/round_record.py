@@ -19,6 +19,7 @@ from concord.ledger.statements.fields import Count, DigestText
 MAX_RECORD_BYTES = 1 << 20
 Sum = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(max_length=256)]
+Scale = Annotated[str, Field(max_length=32)]
 
 
 class Contribution(Document):
@@ -30,8 +31,9 @@ class Contribution(Document):
     tokens: Count
     flops: Count
     train_s: Sum
-    mean_loss: Sum
-    norm: Sum
+    mean_loss: Sum | None
+    """None in sealed mode, as the norm: nobody is told."""
+    norm: Sum | None
     payload_bytes: Count
 
 
@@ -53,6 +55,8 @@ class RoundRecord(Document):
         default_factory=dict
     )
     """Median norms of the last rounds, of all weights and of each group of tensors."""
+    next_scales: dict[Name, Scale] = Field(default_factory=dict)
+    """Sealed mode: c_T of each weight for the next round, as an exact hexadecimal float."""
     bytes_up: dict[Name, Count] = Field(default_factory=dict)
     bytes_down: dict[Name, Count] = Field(default_factory=dict)
     seconds: Sum = 0.0

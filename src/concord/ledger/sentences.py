@@ -33,6 +33,19 @@ from concord.ledger.statements.rounds import (
     RunOpening,
     UpdateSent,
 )
+from concord.ledger.statements.sealing import (
+    BeaconShown,
+    CohortsDrawn,
+    EpochOpened,
+    KeysClosed,
+    KeyShown,
+    KeysSealed,
+    MaskingSet,
+    SealSetUp,
+    SurvivorSet,
+    Unmasked,
+    UpdateCommitted,
+)
 from concord.ledger.statements.statement import Author, Statement
 from concord.ledger.statements.votes import (
     Admit,
@@ -241,6 +254,38 @@ def _of_a_run(body: Body) -> str:
             return f'does not measure base {short(body.base)}{rules}: "{cut(body.reason)}"'
         case RunClosed():
             return f"closes the run at base {short(body.base)}"
+    return _of_sealed_mode(body)
+
+
+def _of_sealed_mode(body: Body) -> str:
+    match body:
+        case EpochOpened():
+            why = _because(body.reason)
+            return f"asks {listed(body.members)} for keys of epoch {body.number}{why}"
+        case KeyShown():
+            return f"gives a key for epoch {short(body.epoch)}, and a commitment to a beacon"
+        case KeysClosed():
+            return f"closes the list of keys: {listed(body.keys)}"
+        case BeaconShown():
+            return f"shows its beacon for the draw of epoch {short(body.epoch)}"
+        case CohortsDrawn():
+            drawn = "; ".join(listed(cohort) for cohort in body.cohorts)
+            return f"draws who is masked with whom: {drawn}"
+        case KeysSealed():
+            return "gives each other member of its cohort a sealed secret"
+        case SealSetUp():
+            return "is set up: tags, commitments and encrypted shares, and no update yet"
+        case MaskingSet():
+            return f"names the masking set of cohort {body.cohort}: {listed(body.members)}"
+        case UpdateCommitted():
+            return (
+                f"sent masked update {short(body.update)} of {body.bytes:,} bytes"
+                f" after {body.steps} steps on {body.tokens:,} tokens"
+            )
+        case SurvivorSet():
+            return f"names the survivor set of cohort {body.cohort}: {listed(body.members)}"
+        case Unmasked():
+            return "gives its shares, which take masks out of the sum and out of nothing else"
     return f"says something of kind {body.KIND}"
 
 

@@ -29,7 +29,7 @@ from concord.base.errors import ConcordError, LogError, StorageError, Verificati
 from concord.base.objects import ObjectStore
 from concord.base.tensors import TensorFile
 from concord.crypto.notes import Note
-from concord.ledger.account import Account, CommittedRound, RunAccount
+from concord.ledger.account import Account, CommittedRound, RunAccount, Sent
 from concord.ledger.crosscheck import check_compute, check_run
 from concord.ledger.entries import Entry
 from concord.ledger.layouts import parameter_count
@@ -37,10 +37,10 @@ from concord.ledger.needed import Need, droppable, needs
 from concord.ledger.reader import LogReader
 from concord.ledger.replay import ReplayedRound, Replayer
 from concord.ledger.replica import Replica
+from concord.ledger.sealed.book import SealBook
 from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import State
 from concord.ledger.statements.evidence import DatasetRecord
-from concord.ledger.statements.rounds import UpdateSent
 from concord.ledger.tiles import CHECKPOINT
 from concord.ledger.verify_heads import check_pinned, check_times, compare_with
 from concord.ledger.verify_terms import MEANING, STEPS, Silent, Step, Watcher, Wishes
@@ -97,6 +97,7 @@ class Verification:
         self._watcher = Silent() if watcher is None else watcher
         self._library = ObjectLibrary(self.objects)
         self._replica = Replica(self._library)
+        self.account.seals = SealBook(self._library)
         self._documents: list[Need] = []
         self._records: dict[Digest, Need] = {}
         self._log_keys: list[tuple[int, str]] = []
@@ -236,7 +237,9 @@ class Verification:
                 self.work += self._replay(run)
             rounds = sum(len(run.rounds) for run in runs)
             updates = sum(len(one.body.merged) for run in runs for one in run.rounds)
-            done(f"{rounds:,} bases computed again from {updates:,} updates")
+            wrong = [f for by in self.replayed.values() for one in by.values() for f in one.faults]
+            note = f"; shares that do not hold: {'; '.join(wrong)}" if wrong else ""
+            done(f"{rounds:,} bases computed again from {updates:,} updates{note}")
 
     def _replay(self, run: RunAccount) -> int:
         """Compute a run's bases again; returns parameters times updates."""
@@ -256,6 +259,7 @@ class Verification:
                     base=one.body.base,
                     step=one.body.step,
                     outer_state=one.body.outer_state,
+                    sealed=one.sealed,
                 )
             for sent in _merged(one):
                 self._watcher.advanced(sent.bytes, f"{document.name}, round {one.number}")
@@ -334,7 +338,7 @@ class _Done:
         self.found = found
 
 
-def _merged(one: CommittedRound) -> list[UpdateSent]:
+def _merged(one: CommittedRound) -> list[Sent]:
     return [one.sent[member] for member in one.body.merged]
 
 

@@ -61,7 +61,7 @@ extend_max_s = "30d"
 lift_overseers = {{ over = "1/2" }}
 
 [floor]
-modes = ["open"]
+modes = {modes}
 
 [rule.ordinary]
 all = [{{ by = "one", over = "1/2" }}]
@@ -105,6 +105,7 @@ DEFAULTS: Mapping[str, object] = MappingProxyType(
         "max_head_age": "24h",
         "min_overseers": 0,
         "amend_delay": "0s",
+        "modes": '["open"]',
     }
 )
 

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ from concord.federation.messages import (
     Prepared,
     Ready,
     Said,
+    SealStep,
     SendBase,
     TakeBase,
     TakeDocuments,
@@ -44,9 +46,12 @@ from concord.federation.messages import (
     decode_message,
     encode_message,
 )
-from concord.federation.work import Train, UpdateHeader
+from concord.federation.sealed.part import Seal, SealedPart, Tell
+from concord.federation.sealed.pen import Masked
+from concord.federation.work import Train, UpdateHeader, Withheld
 from concord.ledger.entries import Entry
 from concord.ledger.layouts import step_layout, update_layout
+from concord.ledger.sealed.coverage import EVERYTHING, Coverage
 from concord.ledger.statements.rounds import Measured
 from concord.update.combine import apply_step
 from concord.update.payload import MAGIC, UpdateFile, UpdateIdentity, encode_update
@@ -82,6 +87,7 @@ class ScriptedMember:
         spool.mkdir(exist_ok=True)
         self._spool = spool
         self._voice = MemberVoice(MemberFolder(folder), SystemClock())
+        self._sealed: SealedPart | None = None
 
     def serve(self) -> bool:
         """Handle one message; False at the end of the run."""
@@ -104,6 +110,8 @@ class ScriptedMember:
                 self._send(self._voice.extend(message, frame.read_payload()))
             case CallRound():
                 self._answer(message)
+            case SealStep():
+                self._seal_step(message, frame)
             case Committed():
                 self._apply(message, frame)
             case Evaluate():
@@ -116,9 +124,9 @@ class ScriptedMember:
         send_frame(self._stream, encode_message(message), payload)
 
     def _does(self, deed: str, round_: int) -> bool:
-        """Whether the script names this deed for this round; each deed is done once."""
+        """Whether the script names this deed for this round; each is done once, or always."""
         done = self._folder / f"done-{deed}"
-        if self._script.get(deed) != round_ or done.exists():
+        if self._script.get(deed) != round_ or (done.exists() and "always" not in self._script):
             return False
         done.touch()
         return True
@@ -153,14 +161,79 @@ class ScriptedMember:
         self._say(entry)
         if work is None:
             return
+        if self._run.mode == "sealed":
+            if self._does("die_in_set_up", round_):
+                os._exit(9)
+            self._part.set_up(call.plan, self._say)
+            return
         if self._does("change_policy", round_):
-            policy = self._folder / "policy.cedar"
-            policy.write_text(policy.read_text() + "// changed\n")
+            self._change_policy()
         refusal = self._voice.ask_again(call, work)
         if refusal is not None:
             self._say(refusal)
         else:
             self._train(call, work)
+
+    def _change_policy(self) -> None:
+        policy = self._folder / "policy.cedar"
+        policy.write_text(policy.read_text() + "// changed\n")
+
+    # --- sealed mode ------------------------------------------------------------------------
+
+    @property
+    def _part(self) -> SealedPart:
+        assert self._run is not None  # noqa: S101 - prepared before
+        if self._sealed is None:
+            folder = MemberFolder(self._folder)
+            self._sealed = SealedPart(folder, self._run, self, self._voice)
+        return self._sealed
+
+    def _seal_step(self, step: SealStep, frame: Frame) -> None:
+        assert self._run is not None  # noqa: S101 - prepared before
+        round_ = self._voice.round_of(self._run.digest)
+        if self._does(f"die_at_{step.step}", round_):
+            os._exit(9)
+        if step.step == "train" and self._does("change_policy", round_):
+            self._change_policy()
+        payload = frame.read_payload()
+        if step.step == "train":
+            self._part.train(step, payload, self._say, lambda: False, lambda _: lambda *_: None)
+        else:
+            self._part.answer(step, payload, self._say)
+
+    @property
+    def base_path(self) -> Path:
+        return self._folder / "base.tensors"
+
+    def coverage(self, parallel: bytes) -> Coverage:  # noqa: ARG002 - it has no tokenizer
+        """No row is left out."""
+        return EVERYTHING
+
+    def train_sealed(
+        self, plan: Train, seal: Seal, *, interrupted: Callable[[], bool], on_progress: Tell
+    ) -> tuple[UpdateHeader, Masked] | Withheld | None:
+        """Numbers in place of training, masked as a real member's."""
+        del interrupted, on_progress
+        time.sleep(2.0 if self._does("be_slow", plan.round) else PACE_S)
+        if self._does("die", plan.round):
+            os._exit(9)
+        arrays = {
+            spec.name: self._difference(spec, plan) for spec in TensorFile(self.base_path).specs
+        }
+        masked = seal(arrays)
+        if self._does("die_before_sending", plan.round):
+            os._exit(9)
+        header = UpdateHeader(
+            round=plan.round,
+            base=plan.base,
+            payload_digest=masked.update,
+            steps=plan.inner_steps,
+            tokens=1,
+            flops=1,
+            train_s=0.0,
+            mean_loss=1.0,
+        )
+        return header, masked
 
     def _train(self, call: CallRound, plan: Train) -> None:
         if self._does("die", plan.round):
@@ -206,7 +279,8 @@ class ScriptedMember:
             self._say(entry, data)
 
     def _difference(self, spec: TensorSpec, plan: Train) -> FloatArray:
-        text = f"{self._id} {plan.round} {plan.base} {spec.name}"
+        again = f" {plan.attempt}" if plan.attempt else ""
+        text = f"{self._id} {plan.round} {plan.base} {spec.name}{again}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
         scale = 1e6 if self._does("send_huge", plan.round) else 1.0
         return np.random.default_rng(seed).normal(0, scale, spec.shape).astype(np.float32)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -96,8 +97,47 @@ def combine_round(
         CheckpointError: the outer state does not belong to this run.
         StorageError: a file cannot be written.
     """
+    return combine_merged(
+        base=base,
+        outer_state=outer_state,
+        merge=Merge(accepted, options, gauge),
+        outer=outer,
+        rate=rate,
+        step_layout=step_layout,
+        identity=identity,
+        paths=paths,
+    )
+
+
+class Merged(Protocol):
+    """The merged update of a round, however it came about."""
+
+    layout: Layout
+
+    def tensor(self, name: str) -> FloatArray:
+        """The merged tensor, of its shape; asked for once, in the order of names."""
+
+
+def combine_merged(
+    *,
+    base: TensorFile,
+    outer_state: TensorFile | None,
+    merge: Merged,
+    outer: OuterRule,
+    rate: Callable[[Entry], float],
+    step_layout: Layout,
+    identity: UpdateIdentity,
+    paths: RoundPaths,
+) -> CombinedRound:
+    """`combine_round` from the merge on: outer step, encoding, next base.
+
+    Args:
+        merge: The merged update; all else as of `combine_round`.
+
+    Raises:
+        UpdateError, CheckpointError, StorageError: as of `combine_round`.
+    """
     require_ieee_arithmetic()
-    merge = Merge(accepted, options, gauge)
     _check_layouts(base, merge.layout, step_layout)
     with atomic_file(paths.step, durable=paths.durable) as stream:
         writer = PayloadWriter(stream, step_layout, identity)
@@ -156,7 +196,7 @@ class _Round:
 
     def __init__(
         self,
-        merge: Merge,
+        merge: Merged,
         outer: OuterRule,
         rate: Callable[[Entry], float],
         layout: Layout,

@@ -80,6 +80,7 @@ def _follow(folder: MemberFolder, inbox: queue.SimpleQueue[Frame]) -> None:
                 stats, _ = inner.take_steps(
                     steps.round,
                     steps.inner_steps,
+                    attempt=steps.attempt,
                     should_stop=lambda: leader_says(False, ranks=ranks),
                 )
                 if stats.steps == steps.inner_steps:

@@ -78,12 +78,14 @@ class InnerTraining:
         round_: int,
         count: int,
         *,
+        attempt: int = 0,
         should_stop: Callable[[], bool],
         on_steps: Callable[[int], None] = lambda _: None,
     ) -> tuple[InnerStats, NDArray[np.int64]]:
         """Take the round's inner steps.
 
         Args:
+            attempt: Another one trains on other samples, at the same rates.
             should_stop: Asked before each step; all processes must give the same answer.
             on_steps: Told how many steps were taken.
 
@@ -94,10 +96,11 @@ class InnerTraining:
             TrainingDiverged: the loss is no longer a number.
         """
         first = first_step(self.run.rounds, round_)
+        other_samples = attempt * total_steps(self.run.rounds)
         counts_V = np.zeros(self._text.tokenizer.size, np.int64)
 
         def batch(step: int) -> NDArray[np.int64]:
-            ids = self._text.batch(step)
+            ids = self._text.batch(step + other_samples)
             np.add(counts_V, np.bincount(ids[:, 1:].ravel(), minlength=counts_V.size), out=counts_V)
             return ids
 

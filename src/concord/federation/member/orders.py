@@ -31,6 +31,7 @@ class Steps(Document):
     kind: Literal["steps"] = "steps"
     round: Count
     inner_steps: Count
+    attempt: Count = 0
     base: str
     local: str | None
 

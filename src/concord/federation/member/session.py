@@ -5,6 +5,10 @@
     ExtendLog ─► Cosigned      Evaluate ─► Said(evaluation), or Said(evaluation-refusal)
     CallRound ─► Said(refusal), or Said(grant), Progress…, Said(update-header), or Said(refusal)
                  once more, where the member's audit of the update is against sending it
+    in a sealed run (see `sealing`):
+    CallRound ─► Said(refusal), or Said(grant), Said(seal-setup)
+    SealStep  ─► Said(key-epoch), Said(seal-beacon), Said(key-seal), Said(unmask), or
+                 Progress…, Said(update-commit)
 
 Before text is read for a round or a measurement, the member's policy is asked (`consent`).
 
@@ -27,6 +31,7 @@ from concord.federation.folders import MemberFolder
 from concord.federation.frames import Frame, Payload
 from concord.federation.member.devices import check_devices
 from concord.federation.member.group import Group, form_group
+from concord.federation.member.sealing import NetworkTrainer
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.member.training import MemberTraining
@@ -46,12 +51,14 @@ from concord.federation.messages import (
     Progress,
     Ready,
     Said,
+    SealStep,
     SendBase,
     TakeBase,
     TakeDocuments,
     ToMember,
     UseTokenizer,
 )
+from concord.federation.sealed.part import SealedPart
 from concord.federation.work import Withheld
 from concord.ledger.entries import Entry
 from concord.ledger.statements.rounds import Measured
@@ -95,6 +102,7 @@ class MemberSession:
         self._text: MemberText | None = None
         self._training: MemberTraining | None = None
         self._voice = MemberVoice(folder, clock)
+        self._sealed: SealedPart | None = None
 
     def handle(self, message: ToMember, frame: Frame) -> bool:
         """Handle one message; False when the run is over.
@@ -121,6 +129,8 @@ class MemberSession:
                 self._send(self._voice.extend(message, frame.read_payload()))
             case CallRound():
                 self._train(message)
+            case SealStep():
+                self._seal_step(message, frame)
             case Committed():
                 self._apply(message, frame)
             case Evaluate():
@@ -198,10 +208,39 @@ class MemberSession:
         self._say(entry)
         if work is None:
             return
+        if training.run.mode == "sealed":
+            self._sealed_part.set_up(call.plan, self._say)
+            return
         refusal = self._voice.ask_again(call, work)
         if refusal is not None:
             self._say(refusal)
             return
+        made = training.train(
+            work, interrupted=self._interrupted, on_progress=self._teller(work.round)
+        )
+        if isinstance(made, Withheld):
+            self._say(self._voice.withhold(call, work, made))
+        elif made is not None:
+            header, payload = made
+            size = payload.stat().st_size
+            self._say(self._voice.announce(call, work, header, size), payload)
+
+    def _seal_step(self, step: SealStep, frame: Frame) -> None:
+        part = self._sealed_part
+        if step.step == "train":
+            part.train(step, frame.read_payload(), self._say, self._interrupted, self._teller)
+        else:
+            part.answer(step, frame.read_payload(), self._say)
+
+    @property
+    def _sealed_part(self) -> SealedPart:
+        training = self._ready
+        if self._sealed is None:
+            trainer = NetworkTrainer(self._prepared, training)
+            self._sealed = SealedPart(self._folder, training.run, trainer, self._voice)
+        return self._sealed
+
+    def _teller(self, round_: int) -> Callable[[int, int], None]:
         told_s = self._clock.monotonic_s()
 
         def tell(steps: int, tokens: int) -> None:
@@ -209,15 +248,9 @@ class MemberSession:
             now_s = self._clock.monotonic_s()
             if now_s - told_s >= PROGRESS_EVERY_S:
                 told_s = now_s
-                self._send(Progress(round=work.round, steps=steps, tokens=tokens))
+                self._send(Progress(round=round_, steps=steps, tokens=tokens))
 
-        made = training.train(work, interrupted=self._interrupted, on_progress=tell)
-        if isinstance(made, Withheld):
-            self._say(self._voice.withhold(call, work, made))
-        elif made is not None:
-            header, payload = made
-            size = payload.stat().st_size
-            self._say(self._voice.announce(call, work, header, size), payload)
+        return tell
 
     def _say(self, entry: Entry, payload: Payload = None) -> None:
         self._send(Said(entry=entry.data.decode()), payload)

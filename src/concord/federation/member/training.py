@@ -7,7 +7,9 @@ the same update as one that was not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,18 +34,28 @@ from concord.federation.member.privacy_file import privacy_path
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.messages import Committed
+from concord.federation.sealed.pen import Masked
 from concord.federation.work import Train, UpdateHeader, Withheld
 from concord.ledger.layouts import base_weights, step_layout, update_layout
 from concord.model.tensors import read_tensors
 from concord.train.audit.verdict import over_limits, rules_of
 from concord.train.evaluate import HeldoutSums
-from concord.train.loop import FLOPS_PER_WEIGHT_AND_TOKEN
+from concord.train.loop import FLOPS_PER_WEIGHT_AND_TOKEN, InnerStats
 from concord.update.combine import apply_step
 from concord.update.feedback import ErrorFeedback
 from concord.update.layout import COUNTS_NAME
 from concord.update.payload import UpdateFile, UpdateIdentity, encode_update
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What the inner steps of a round came to."""
+
+    stats: InnerStats
+    tensors: Mapping[str, FloatArray]
+    base: TensorFile
 
 
 class MemberTraining:
@@ -121,23 +133,65 @@ class MemberTraining:
             TrainingDiverged: the loss is no longer a number.
             StorageError: the update cannot be written.
         """
+        with self._steps_taken(plan, interrupted, on_progress) as done:
+            if not isinstance(done, _Trained):
+                return done
+            path = self.state.temporary_path("update")
+            summary, residual = encode_update(
+                path,
+                update_layout(self.run, done.base.specs, plan.round),
+                UpdateIdentity(
+                    run=plan.run, round=plan.round, base=plan.base, member=self._text.folder.id
+                ),
+                done.tensors,
+                feedback=self._feedback(self.state.load_local()),
+            )
+            self.state.save_pending(summary.digest, self._own_state(residual))
+        return self._header(plan, done.stats, summary.digest), path
+
+    def train_sealed(
+        self,
+        plan: Train,
+        seal: Callable[[Mapping[str, FloatArray]], Masked],
+        *,
+        interrupted: Callable[[], bool],
+        on_progress: Progress,
+    ) -> tuple[UpdateHeader, Masked] | Withheld | None:
+        """The same in a sealed round.
+
+        Args:
+            seal: Masks the update and keeps it on disk.
+        """
+        with self._steps_taken(plan, interrupted, on_progress) as done:
+            if not isinstance(done, _Trained):
+                return done
+            masked = seal(done.tensors)
+            self.state.save_pending(masked.update, self._own_state(None))
+        return self._header(plan, done.stats, masked.update), masked
+
+    @contextmanager
+    def _steps_taken(
+        self, plan: Train, interrupted: Callable[[], bool], on_progress: Progress
+    ) -> Iterator[_Trained | Withheld | None]:
+        """Take the steps; what they came to, while the member's other processes still follow."""
         local = self.state.load_local()
         order = Steps(
             round=plan.round,
             inner_steps=plan.inner_steps,
+            attempt=plan.attempt,
             base=str(self.state.base_path),
             local=None if local is None else str(local.path),
         )
         with self._group.leading(order):
-            return self._train(plan, local, interrupted, on_progress)
+            yield self._take_steps(plan, local, interrupted, on_progress)
 
-    def _train(
+    def _take_steps(
         self,
         plan: Train,
         local: TensorFile | None,
         interrupted: Callable[[], bool],
         on_progress: Progress,
-    ) -> tuple[UpdateHeader, Path] | Withheld | None:
+    ) -> _Trained | Withheld | None:
         base = TensorFile(self.state.base_path)
         self._inner.restore(base, local, plan.round)
         batch_tokens = self.run.inner.batch_tokens
@@ -147,6 +201,7 @@ class MemberTraining:
         stats, counts_V = self._inner.take_steps(
             plan.round,
             plan.inner_steps,
+            attempt=plan.attempt,
             should_stop=self._group.agreed(interrupted),
             on_steps=lambda steps: on_progress(steps, steps * batch_tokens),
         )
@@ -156,30 +211,19 @@ class MemberTraining:
         self._audit.remember(differences)
         if audited and (withheld := self._look(plan, base, differences)) is not None:
             return withheld
-        path = self.state.temporary_path("update")
-        summary, residual = encode_update(
-            path,
-            update_layout(self.run, base.specs, plan.round),
-            UpdateIdentity(
-                run=plan.run, round=plan.round, base=plan.base, member=self._text.folder.id
-            ),
-            differences,
-            feedback=self._feedback(local),
-        )
-        self.state.save_pending(summary.digest, self._own_state(residual))
-        return (
-            UpdateHeader(
-                round=plan.round,
-                base=plan.base,
-                payload_digest=summary.digest,
-                steps=stats.steps,
-                tokens=stats.tokens,
-                flops=stats.flops + self._sensitive_flops(stats.steps),
-                train_s=stats.seconds,
-                mean_loss=stats.mean_loss,
-                privacy=self._text.sensitive.statements(),
-            ),
-            path,
+        return _Trained(stats, differences, base)
+
+    def _header(self, plan: Train, stats: InnerStats, update: Digest) -> UpdateHeader:
+        return UpdateHeader(
+            round=plan.round,
+            base=plan.base,
+            payload_digest=update,
+            steps=stats.steps,
+            tokens=stats.tokens,
+            flops=stats.flops + self._sensitive_flops(stats.steps),
+            train_s=stats.seconds,
+            mean_loss=stats.mean_loss,
+            privacy=self._text.sensitive.statements(),
         )
 
     def _look(

@@ -20,7 +20,7 @@ from concord.crypto.notes import Note
 from concord.federation.folders import MemberFolder
 from concord.federation.joined import split
 from concord.federation.member.consent import MemberConsent
-from concord.federation.messages import CallRound, Cosigned, ExtendLog
+from concord.federation.messages import CallRound, Cosigned, ExtendLog, SealStep
 from concord.federation.work import Train, UpdateHeader, Withheld
 from concord.ledger.answers import Answer
 from concord.ledger.entries import Entry
@@ -28,9 +28,11 @@ from concord.ledger.keyring import KeyRing
 from concord.ledger.permission import Action, RoundAsked
 from concord.ledger.replica import Replica
 from concord.ledger.rotation import settle_keys
+from concord.ledger.sealed.book import EpochBook, RoundBook, SealBook
 from concord.ledger.signer import Signer
 from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import PlanSeat, RunSeat
+from concord.ledger.statements.fields import Body
 from concord.ledger.statements.rounds import (
     Granted,
     Measured,
@@ -63,6 +65,7 @@ class MemberVoice:
         self._consent = MemberConsent(folder)
         self._granted: Answer | None = None
         self._datasets: tuple[str, ...] | None = None
+        self._seals = SealBook(self._replica.library)
 
     def use_datasets(self, names: Iterable[str] | None) -> None:
         """Name the datasets whose text was prepared; None: none is described, or nobody knows."""
@@ -83,11 +86,13 @@ class MemberVoice:
         """
         if message.start == 0:
             self._replica = Replica(self._replica.library)
+            self._seals = SealBook(self._replica.library)
         if message.start != self._replica.size:
             raise MessageRefused(
                 f"entries from {message.start} on; {self._replica.size} are known here"
             )
-        self._replica.extend(split(payload, max_part_bytes=MAX_ENTRY_BYTES))
+        for entry in self._replica.extend(split(payload, max_part_bytes=MAX_ENTRY_BYTES)):
+            self._seals.add(entry)
         settle_keys(self._keys, self._replica.state, self._member)
         note = Note.parse(message.note.encode())
         self._replica.check(note)
@@ -220,6 +225,47 @@ class MemberVoice:
         """Steps that the log says were charged to each privacy budget of this member."""
         own = self._replica.state.privacy.get(self._member, {})
         return {dataset: seat.steps for dataset, seat in own.items()}
+
+    def sealed_epoch(self, step: SealStep, run: Digest) -> EpochBook:
+        """The epoch of a step of sealed mode, as the log holds it under a witnessed checkpoint.
+
+        Raises:
+            MessageRefused: the log holds another one, or none.
+            SignatureRefused: too few witnesses signed the checkpoint.
+        """
+        self._require_witnessed(step)
+        epoch = self._seals.epochs.get(run)
+        if epoch is None or epoch.digest != step.about:
+            raise MessageRefused("is not about the epoch that the log holds for this run")
+        return epoch
+
+    def sealed_round(self, plan: Digest, run: Digest, step: SealStep | None = None) -> RoundBook:
+        """What the log holds of an open sealed round.
+
+        Args:
+            step: A step to be taken in it, which needs a checkpoint that was witnessed.
+
+        Raises:
+            MessageRefused: the log holds another plan, or none.
+            SignatureRefused: too few witnesses signed the checkpoint.
+        """
+        if step is not None:
+            self._require_witnessed(step)
+        self._open_plan(plan, run)
+        book = self._seals.rounds.get(run)
+        if book is None or book.plan_digest != plan:
+            raise MessageRefused("the plan is not of a sealed round")
+        return book
+
+    def seal_says(self, body: Body, run: Digest, round_: int | None = None) -> Entry:
+        """A signed statement of sealed mode."""
+        return self._signer.say(self._replica.state, body, run=run, round_=round_)
+
+    def _require_witnessed(self, step: SealStep) -> None:
+        """One history for all: what is masked and unmasked must be what everybody sees."""
+        note = Note.parse(step.note.encode())
+        self._replica.check(note)
+        self._replica.require_quorum(note)
 
     def measured(self, body: Measured, *, run: Digest, round_: int) -> Entry:
         """The signed statement of a measurement."""

@@ -43,6 +43,19 @@ from concord.ledger.statements.rounds import (
     RunOpening,
     UpdateSent,
 )
+from concord.ledger.statements.sealing import (
+    BeaconShown,
+    CohortsDrawn,
+    EpochOpened,
+    KeysClosed,
+    KeyShown,
+    KeysSealed,
+    MaskingSet,
+    SealSetUp,
+    SurvivorSet,
+    Unmasked,
+    UpdateCommitted,
+)
 from concord.ledger.statements.statement import Statement
 from concord.ledger.statements.votes import Ballot, Comment, Decision, Proposal, Ratification
 
@@ -216,4 +229,15 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
             return rounds.measure(state, body, statement)
         case RunClosed():
             return rounds.close_run(state, body, statement, run)
+        case (
+            EpochOpened()
+            | KeyShown()
+            | KeysClosed()
+            | BeaconShown()
+            | CohortsDrawn()
+            | KeysSealed()
+        ):
+            return rounds.of_epoch(state, body, statement, run)
+        case SealSetUp() | MaskingSet() | UpdateCommitted() | SurvivorSet() | Unmasked():
+            return rounds.of_sealed_round(state, body, statement, run)
     raise StatementRefused(f"kind {statement.kind!r} has no rule")

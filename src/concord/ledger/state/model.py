@@ -112,6 +112,54 @@ class GateSeat(Document):
     passed: tuple[str, ...]
 
 
+class EpochSeat(Document):
+    """Keys and cohorts of sealed rounds, as far as they have come."""
+
+    digest: Digest
+    number: int
+    began: int
+    """Time of the statement that opened it."""
+    members: tuple[str, ...]
+    """Who was asked."""
+    keys: dict[str, str] = Field(default_factory=dict)
+    """Content of each member's key statement."""
+    statements: dict[str, Digest] = Field(default_factory=dict)
+    """Digest of each member's key statement."""
+    coverage: dict[str, Digest] = Field(default_factory=dict)
+    """Vocabulary rows with too few contributors, as each member found them."""
+    closed: Digest | None = None
+    """Digest of the statement that closed the list of keys; afterwards `keys` has those on it."""
+    beacons: dict[str, str] = Field(default_factory=dict)
+    cohorts: tuple[tuple[str, ...], ...] = ()
+    sealed: tuple[str, ...] = ()
+    """Members that sealed a secret for each other one of their cohort."""
+    used: bool = False
+    """Whether a round was called with these keys."""
+
+    def cohort_of(self, member: str) -> int | None:
+        """Number of the member's cohort."""
+        return _first_number(
+            number for number, cohort in enumerate(self.cohorts) if member in cohort
+        )
+
+    @property
+    def agreed_coverage(self) -> Digest | None:
+        """What the members on the list of keys found; they all found the same."""
+        found = {self.coverage[member] for member in self.keys}
+        return found.pop() if len(found) == 1 else None
+
+
+class SealedSeat(Document):
+    """What is settled in a sealed round, by number of the cohort where it is of one."""
+
+    epoch: Digest
+    scales: Digest
+    set_up: tuple[str, ...] = ()
+    masking: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    survivors: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    unmasked: tuple[str, ...] = ()
+
+
 class PlanSeat(Document):
     """The plan of a round that is going on."""
 
@@ -125,6 +173,7 @@ class PlanSeat(Document):
     refused: tuple[str, ...] = ()
     updates: dict[str, UpdateSeat] = Field(default_factory=dict)
     gate: GateSeat | None = None
+    sealed: SealedSeat | None = None
 
 
 class RunSeat(Document):
@@ -150,6 +199,11 @@ class RunSeat(Document):
     """The last bases by number of rounds: what members may still send measurements of."""
     flops: BigCount = "0"
     """Declared by members in this run."""
+    epoch: EpochSeat | None = None
+    released: int = 0
+    """Attempts at this round that a survivor set was named for: their sums count as known."""
+    discarded: tuple[Digest, ...] = ()
+    """Updates of this round's attempts that came to nothing: none of them may come again."""
 
     @property
     def under_review(self) -> tuple[str, ...]:
@@ -284,6 +338,10 @@ class State(Document):
 
 def _on(halt: HaltSeat, now: int) -> bool:
     return not halt.lifted and halt.until > now
+
+
+def _first_number(found: Iterable[int]) -> int | None:
+    return min(found, default=None)
 
 
 def _first(found: Iterable[Digest]) -> Digest | None:

@@ -16,8 +16,8 @@ from concord.charter.bundle import CharterBundle
 from concord.charter.constitution import Charter, Kind
 from concord.charter.run import RunDocument
 from concord.charter.schedule import inner_steps
-from concord.ledger.arithmetic import round_weights
-from concord.ledger.state import gates
+from concord.ledger.arithmetic import merge_weights_of
+from concord.ledger.state import gates, sealing
 from concord.ledger.state.model import PlanSeat, RunSeat, State, UpdateSeat, put
 from concord.ledger.state.privacy import spend
 from concord.ledger.statements.gates import GateReport
@@ -33,6 +33,7 @@ from concord.ledger.statements.rounds import (
     RunOpening,
     UpdateSent,
 )
+from concord.ledger.statements.sealing import UpdateCommitted
 from concord.ledger.statements.statement import Statement
 
 REMEMBERED_BASES = 16
@@ -79,7 +80,15 @@ def plan_round(
     expected = (inner_steps(run.rounds, seat.rounds), run.update.codec, run.rounds.quorum)
     if (body.inner_steps, body.codec, body.quorum) != expected:
         raise StatementRefused("steps, codec or quorum are not those of the run document")
-    _check_roster(state, body, run, now)
+    if body.mode != run.mode or body.mode not in charter.floor.modes:
+        raise StatementRefused(f"{body.mode} mode is not that of run and charter", where="mode")
+    sealed = None
+    if run.mode == "sealed":
+        sealed = sealing.open_sealed(seat, body, run, now)
+        if body.roster != sealing.sealed_roster(state, seat, run, now):
+            raise StatementRefused("is not all who gave keys and may take part", where="roster")
+    else:
+        _check_roster(state, body, run, now)
     plan = PlanSeat(
         digest=statement.digest,
         roster=body.roster,
@@ -87,8 +96,12 @@ def plan_round(
         inner_steps=body.inner_steps,
         quorum=str(body.quorum),
         mode=body.mode,
+        sealed=sealed,
     )
-    return _put(state, statement, seat, plan=plan)
+    epoch = seat.epoch
+    if sealed is not None and epoch is not None:
+        epoch = epoch.model_copy(update={"used": True})
+    return _put(state, statement, seat, plan=plan, epoch=epoch)
 
 
 def _check_roster(state: State, body: RoundPlan, run: RunDocument, now: int) -> None:
@@ -175,6 +188,8 @@ def announce(state: State, body: UpdateSent, statement: Statement) -> State:
     """A member's update, by digest."""
     seat = _open(state, statement)
     plan = _plan(state, seat, statement, body.plan)
+    if plan.sealed is not None:
+        raise StatementRefused("an update without a mask has no place in a sealed round")
     party = statement.author.party
     if party not in plan.granted:
         raise StatementRefused("an update needs a grant first")
@@ -233,6 +248,8 @@ def commit_round(
                 f"{name!r} declares {sent.tokens} tokens; {agreed} were agreed", where="merged"
             )
     gates.check_commit(plan, body, run)
+    if plan.sealed is not None:
+        sealing.check_merged(seat, plan, body.merged, run)
     _check_weights(state, body, charter, run)
     flops = sum(sent.flops for sent in plan.updates.values())
     state = _put(
@@ -247,6 +264,8 @@ def commit_round(
         outer_state=body.outer_state,
         record=body.record,
         recent=_remembered(seat, body.base),
+        released=0,
+        discarded=(),
         flops=str(int(seat.flops) + flops),
     )
     state = state.model_copy(update={"flops": str(int(state.flops) + flops)})
@@ -255,7 +274,7 @@ def commit_round(
 
 def _check_weights(state: State, body: RoundCommitted, charter: Charter, run: RunDocument) -> None:
     try:
-        expected = round_weights(run, tuple(body.merged))
+        expected = merge_weights_of(run, tuple(body.merged))
     except DocumentError as error:
         raise StatementRefused(error.message, where="merged") from error
     for name, weight in expected.items():
@@ -291,8 +310,9 @@ def _end_probation(state: State, merged: tuple[str, ...], charter: Charter) -> S
 def void_round(state: State, body: RoundVoid, statement: Statement) -> State:
     """A planned round came to no end."""
     seat = _open(state, statement)
-    _plan_of_coordinator(seat, statement, body.plan)
-    return _put(state, statement, seat, plan=None, attempt=seat.attempt + 1)
+    plan = _plan_of_coordinator(seat, statement, body.plan)
+    left = sealing.voided(seat, plan)
+    return _put(state, statement, seat, plan=None, attempt=seat.attempt + 1, **left)
 
 
 def measure(state: State, body: Measured | MeasureRefused, statement: Statement) -> State:
@@ -311,6 +331,31 @@ def close_run(state: State, body: RunClosed, statement: Statement, run: RunDocum
     if seat.rounds != run.rounds.count or seat.base != body.base:
         raise StatementRefused(f"{seat.rounds} of {run.rounds.count} rounds have happened")
     return _put(state, statement, seat, standing="closed")
+
+
+def of_epoch(
+    state: State, body: sealing.EpochStatement, statement: Statement, run: RunDocument
+) -> State:
+    """A step of an epoch of keys."""
+    seat = _open(state, statement)
+    if statement.binding.charter != state.charter:
+        raise StatementRefused("is bound to another charter", where="charter")
+    return _put_seat(state, statement, sealing.of_epoch(state, seat, body, statement, run))
+
+
+def of_sealed_round(
+    state: State, body: sealing.RoundStatement, statement: Statement, run: RunDocument
+) -> State:
+    """A step of a sealed round."""
+    seat = _open(state, statement)
+    if statement.author.role == "coordinator":
+        plan = _plan_of_coordinator(seat, statement, body.plan)
+    else:
+        plan = _plan(state, seat, statement, body.plan)
+    changed = sealing.of_round(seat, plan, body, statement, run)
+    if isinstance(body, UpdateCommitted):
+        state = spend(state, statement.author.party, body.privacy)
+    return _put(state, statement, seat, plan=changed)
 
 
 def check_run(run: RunDocument, state: State, charter: Charter) -> None:
@@ -348,9 +393,17 @@ def check_run(run: RunDocument, state: State, charter: Charter) -> None:
             f"is {run.use.model_licence}; the charter lists {', '.join(charter.rights.licences)}",
             where="use.model_licence",
         )
+    if run.mode not in charter.floor.modes:
+        raise StatementRefused(f"the charter does not allow {run.mode} mode", where="mode")
+    if run.mode == "sealed" and not charter.log.witnessed_before_training:
+        raise StatementRefused(
+            "sealed mode needs witnesses: the charter must set log.witnessed_before_training, or"
+            " members could be shown different survivor sets",
+            where="mode",
+        )
     _check_probation(run, state, charter)
     try:
-        round_weights(run, run.member_ids)
+        merge_weights_of(run, run.member_ids)
     except DocumentError as error:
         raise StatementRefused(error.message, where="update.owner_cap") from error
 
@@ -408,5 +461,9 @@ def _remembered(seat: RunSeat, base: Digest) -> dict[str, Digest]:
 
 
 def _put(state: State, statement: Statement, seat: RunSeat, **changes: object) -> State:
+    return _put_seat(state, statement, seat.model_copy(update=changes))
+
+
+def _put_seat(state: State, statement: Statement, seat: RunSeat) -> State:
     run: Digest = statement.binding.run or ""
-    return state.model_copy(update={"runs": put(state.runs, run, seat.model_copy(update=changes))})
+    return state.model_copy(update={"runs": put(state.runs, run, seat)})

@@ -27,6 +27,13 @@ from concord.ledger.statements.rounds import (
     RunClosed,
     RunOpening,
 )
+from concord.ledger.statements.sealing import (
+    CohortsDrawn,
+    EpochOpened,
+    KeysClosed,
+    MaskingSet,
+    SurvivorSet,
+)
 from concord.ledger.statements.statement import Statement
 from concord.ledger.statements.votes import Decision
 
@@ -48,6 +55,11 @@ COORDINATOR_ONLY = (
     RoundVoid,
     RunClosed,
     Release,
+    EpochOpened,
+    KeysClosed,
+    CohortsDrawn,
+    MaskingSet,
+    SurvivorSet,
 )
 COORDINATOR_MAY = (*COORDINATOR_ONLY, Decision)
 """All that the role says. Its holder speaks as a member otherwise, or the role would be a vote."""

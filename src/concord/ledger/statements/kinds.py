@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concord.ledger.statements import evidence, gates, membership, oversight, rounds, votes
+from concord.ledger.statements import evidence, gates, membership, oversight, rounds, sealing, votes
 from concord.ledger.statements.fields import Body
 
 BODIES: tuple[type[Body], ...] = (
@@ -31,6 +31,17 @@ BODIES: tuple[type[Body], ...] = (
     rounds.Measured,
     rounds.MeasureRefused,
     rounds.RunClosed,
+    sealing.EpochOpened,
+    sealing.KeyShown,
+    sealing.KeysClosed,
+    sealing.BeaconShown,
+    sealing.CohortsDrawn,
+    sealing.KeysSealed,
+    sealing.SealSetUp,
+    sealing.MaskingSet,
+    sealing.UpdateCommitted,
+    sealing.SurvivorSet,
+    sealing.Unmasked,
     evidence.DatasetRecord,
     evidence.GateEvidence,
     evidence.Release,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from concord.base.digest import Digest
-from concord.charter.run import Document, ExactFraction, Identifier
+from concord.charter.run import Document, ExactFraction, Identifier, Mode
 from concord.ledger.statements.fields import (
     MAX_PARTIES,
     Body,
@@ -53,17 +53,26 @@ class RoundPlan(Body):
     roster: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=MAX_PARTIES)]
     inner_steps: Annotated[int, Field(gt=0, lt=2**32)]
     codec: Annotated[str, Field(max_length=16)]
-    mode: Literal["open"] = "open"
+    mode: Mode = "open"
     quorum: ExactFraction
+    epoch: DigestText | None = None
+    """Sealed mode: the epoch whose keys and cohorts are used."""
+    scales: DigestText | None = None
+    """Sealed mode: the table of scales for this round, among the objects."""
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
         if list(self.roster) != sorted(set(self.roster)):
             raise ValueError("roster must be sorted and name nobody twice")
+        if {self.epoch is None, self.scales is None} != {self.mode == "open"}:
+            raise ValueError("a sealed plan names epoch and scales, an open one neither")
         return self
 
     def subjects(self) -> Mapping[str, Digest]:
-        return {"base": self.base}
+        found = {"base": self.base}
+        if self.epoch is not None and self.scales is not None:
+            found |= {"epoch": self.epoch, "scales": self.scales}
+        return found
 
 
 RuleIds = Annotated[tuple[Line, ...], Field(max_length=64)]
@@ -108,6 +117,18 @@ class Refused(Body):
         return {"plan": self.plan}
 
 
+def _each_once(privacy: tuple[PrivacySpent, ...]) -> tuple[PrivacySpent, ...]:
+    names = [one.dataset for one in privacy]
+    if names != sorted(set(names)):
+        raise ValueError("must be sorted by dataset, each once")
+    return privacy
+
+
+Privacy = Annotated[
+    tuple[PrivacySpent, ...], Field(max_length=MAX_DATASETS), AfterValidator(_each_once)
+]
+
+
 class UpdateSent(Body):
     """A member's update, by digest, and the work it declares, which is never weighed."""
 
@@ -123,15 +144,8 @@ class UpdateSent(Body):
     flops: Count
     train_s: Real
     mean_loss: Real
-    privacy: Annotated[tuple[PrivacySpent, ...], Field(max_length=MAX_DATASETS)] = ()
+    privacy: Privacy = ()
     """Budgets of the datasets that were trained on under noise, after this round."""
-
-    @model_validator(mode="after")
-    def _checked(self) -> Self:
-        names = [one.dataset for one in self.privacy]
-        if names != sorted(set(names)):
-            raise ValueError("privacy must be sorted by dataset, each once")
-        return self
 
     def subjects(self) -> Mapping[str, Digest]:
         return {"plan": self.plan, "base": self.base, "update": self.update}
@@ -142,7 +156,8 @@ class Merged(Document):
 
     update: DigestText
     weight: ExactFraction
-    norm: Real
+    norm: Real | None
+    """None in sealed mode: nobody knows it."""
 
 
 class RoundCommitted(Body):

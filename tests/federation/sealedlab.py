@@ -1,0 +1,87 @@
+"""A sealed federation of real processes that train nothing, and misbehave on command."""
+
+import json
+
+from concord.base.clock import SystemClock
+from concord.charter.run import parse_run
+from concord.federation.assembly import Assembly, Tokenizer
+from concord.federation.chronicle import Chronicle
+from concord.federation.engine.local import LocalEngine
+from concord.federation.folders import FederationFolder
+from concord.federation.office import adopt_if_all_keys_are_here
+from concord.federation.records import RunFolder
+from concord.federation.sealed.coordinator import SealedCoordinator
+from concord.federation.watcher import Watcher
+from concord.ledger.log import open_log
+from concord.testing.founded import found
+from concord.testing.scripted_member import main as scripted_main
+
+MEMBERS = ("chad", "fiji", "iran", "laos", "peru", "togo")
+
+
+def sealed_document(members=MEMBERS, *, rounds=3, **sections):
+    value = {
+        "name": "test",
+        "roster": [{"id": member} for member in members],
+        "rounds": {"count": rounds, "inner_steps": 2, "min_grace_s": 5.0, "quorum": "1/2"},
+        "evaluation": {"every_rounds": 0},
+        "inner": {"state": {"mode": "local"}, "batch_tokens": 128, "lr": 1.0, "matrix_lr": 1.0,
+                  "warmup_steps": 0, "decay_share": 0},
+        "update": {"codec": "ring16", "down_codec": "fp32"},
+        "seal": {"min_survivors": 4},
+    }  # fmt: skip
+    for name, section in sections.items():
+        value[name] = {**value.get(name, {}), **section}
+    return parse_run(value)
+
+
+class SealedFederation:
+    def __init__(self, root, members=MEMBERS, **choices):
+        self.root, self.members = root, members
+        self.engines = []
+        usual = {"witness_over": "1/4", "modes": '["open", "sealed"]'}
+        self.office = found(root, members, **{**usual, **choices})
+
+    @classmethod
+    def again(cls, root, members=MEMBERS):
+        """One that was founded before."""
+        found_before = cls.__new__(cls)
+        found_before.root, found_before.members, found_before.engines = root, members, []
+        return found_before
+
+    def script(self, member, **deeds):
+        folder = self.root / "members" / member
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "script.json").write_text(json.dumps(deeds))
+
+    def run(self, run=None, watcher=None, coordinator=SealedCoordinator, **engine_options):
+        run = run or sealed_document(self.members)
+        federation = FederationFolder(self.root)
+        adopt_if_all_keys_are_here(federation, run, SystemClock())
+        folder = RunFolder(self.root, run.name)
+        folder.create()
+        engine = LocalEngine(
+            {member: self.root / "members" / member for member in run.member_ids},
+            scripted_main,
+            spool=folder.root / "incoming",
+            max_payload_bytes=1 << 20,
+            preload=("concord.testing.scripted_member",),
+            restart_pause_s=0.05,
+            **engine_options,
+        )
+        self.engines.append(engine)
+        engine.start()
+        try:
+            with open_log(self.root / "log") as log:
+                coordinator(
+                    run,
+                    folder,
+                    Assembly(run, engine),
+                    tokenizer=Tokenizer(None, None),
+                    chronicle=Chronicle(federation, log, SystemClock()),
+                    clock=SystemClock(),
+                    watcher=watcher or Watcher(),
+                ).run()
+        finally:
+            engine.stop()
+        return [record for _, record in folder.records()]
