@@ -10,7 +10,8 @@ CORPORA ?= ../shared/corpora
 
 .PHONY: help demo test check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
-        bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile
+        bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile \
+        bench-policy
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -82,6 +83,9 @@ bench-personal-data: $(STAMP)  ## the scan for personal data: found, missed, fal
 
 bench-fuzz: $(STAMP)  ## thirty thousand damaged payloads, frames and signed payloads
 	$(BIN)/python benchmarks/fuzz_payloads.py
+
+bench-policy: $(STAMP)  ## time of a decision; ten thousand random questions, none answered too wide
+	$(BIN)/python benchmarks/policy.py
 
 bench-hostile: $(STAMP)  ## attacks against merge rules on small networks; half an hour
 	$(BIN)/python benchmarks/hostile.py

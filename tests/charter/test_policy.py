@@ -8,7 +8,6 @@ import cedarpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policylab import ATLAS, CONSORTIUM, DATASET, NEWS, OPEN, ask, world
 
 from concord.base.errors import PolicyRefused
 from concord.charter.bundle import member_policy
@@ -19,6 +18,17 @@ from concord.charter.policy import (
     decimal,
     entity,
     instant,
+)
+from concord.testing.questions import (
+    ATLAS,
+    CONSORTIUM,
+    CONTEXT,
+    CORE,
+    DATASET,
+    NEWS,
+    OPEN,
+    ask,
+    world,
 )
 
 PERMIT = """
@@ -58,6 +68,28 @@ def test_a_missing_field_of_the_context_denies(missing):
     verdict = ask(GUARDED, **{missing: None})
     assert not verdict.allowed
     assert verdict.faults
+
+
+@pytest.mark.parametrize("name", sorted(DATASET))
+@pytest.mark.parametrize("value", [None, {"a": 1}])
+def test_each_attribute_missing_or_of_the_wrong_type_denies(name, value):
+    """The whole table: not one attribute can be left out or twisted to open what a rule closes."""
+    verdict = ask(Policy(OPEN, ATLAS.schema), world(**{name: value}))
+    assert not verdict.allowed
+    assert verdict.faults
+
+
+@pytest.mark.parametrize("name", sorted(CONTEXT))
+@pytest.mark.parametrize("value", [None, {"a": 1}])
+def test_each_field_of_the_context_missing_or_of_the_wrong_type_denies(name, value):
+    verdict = ask(Policy(OPEN, ATLAS.schema), **{name: value})
+    assert not verdict.allowed
+    assert verdict.faults
+
+
+@pytest.mark.parametrize("name", ["vip", "Revoked", "revoked ", ""])
+def test_an_attribute_that_the_schema_lacks_denies(name):
+    assert not ask(Policy(OPEN, ATLAS.schema), world(**{name: False})).allowed
 
 
 @pytest.mark.parametrize(
@@ -280,7 +312,7 @@ def policies(effect, condition, second):
     own = f'@id("own-1") {effect} {SCOPE} when {{ {condition} }};'
     if second is not None:
         own += f'\n@id("own-2") {second.replace("{}", SCOPE, 1)};'
-    return Policy(own, ATLAS.schema), member_policy(ATLAS, own)
+    return Policy(own, CORE.schema), member_policy(CORE, own)
 
 
 @settings(max_examples=300, deadline=None)

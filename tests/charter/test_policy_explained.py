@@ -1,12 +1,12 @@
 """What would change an answer is found by asking, and is true when it is done."""
 
 import pytest
-from policylab import OPEN, member, request, world
 
 from concord.charter.counterfactual import possible_changes, question_from, what_would_change
 from concord.charter.policy import instant
 from concord.charter.spoken import spoken_rules
 from concord.charter.template import default_policy
+from concord.testing.questions import OPEN, member, request, world
 
 TRAIN = 'principal, action == Concord::Action::"train", resource'
 STRICT = default_policy() + (

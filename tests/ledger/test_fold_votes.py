@@ -3,6 +3,7 @@
 import pytest
 from foldlab import DAY, MEMBERS, NOON, Fold, member_entry, some
 
+from concord.base.canonical import canonical_json
 from concord.ledger.state.votes import rule_for, stands
 from concord.ledger.statements import membership, oversight, votes
 from concord.testing.founded import charter_toml
@@ -319,6 +320,16 @@ def test_a_run_that_the_charter_does_not_allow_is_not_proposed(fold, tmp_path):
         fold.propose(votes.StartRun(document=fold.put_run(rounds=rounds)))
     with fold.refused("is MIT; the charter lists Apache-2.0"):
         fold.propose(votes.StartRun(document=fold.put_run(use={"model_licence": "MIT"})))
+
+
+def test_a_charter_whose_files_permit_anything_cannot_be_proposed(fold):
+    """No vote opens a member's data: such a charter does not come to a vote."""
+    files = dict(fold.library.bundle(fold.charter).files)
+    files["law/eu.cedar"] = b'@id("open") permit (principal, action, resource);'
+    addresses = {path: fold.objects.put(data) for path, data in files.items()}
+    charter = fold.objects.put(canonical_json(addresses))
+    with fold.refused("permits: open"):
+        fold.propose(votes.Amend(before=fold.charter, charter=charter))
 
 
 def test_a_run_over_the_charters_influence_cap_is_not_proposed(tmp_path):

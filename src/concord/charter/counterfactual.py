@@ -21,7 +21,7 @@ from concord.charter.policy import Policy, Request, Verdict, decimal, instant
 
 MAX_CHANGES = 3
 MAX_FOUND = 6
-MAX_ASKED = 4_000
+MAX_ASKED = 2_000
 """Questions, at about a millisecond each."""
 LATE = "9999-12-31"
 NO_PRIVATE_OWNERS = ("public-institution",)

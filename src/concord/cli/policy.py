@@ -264,7 +264,7 @@ class _Desk:
         plan = None if seat is None else seat.plan
         bound = [one for one in self.state.bound(desk.now()) if one in run.member_ids]
         roster = tuple(bound) if plan is None else plan.roster
-        planned = "open" if plan is None else plan.mode
+        planned = run.mode if plan is None else plan.mode
         return RoundAsked(run, 0 if seat is None else seat.rounds, roster, mode or planned)
 
     def circumstances(self, at: int | None) -> Circumstances:

@@ -1,12 +1,20 @@
 """A question about one dataset and one round, easy to change in one place."""
 
-from concord.charter.bundle import member_policy
-from concord.charter.policy import Policy, Request, Uid, decimal, entity, instant
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from concord.charter.bundle import bundle_from, member_policy
+from concord.charter.paths import LAW
+from concord.charter.policy import Policy, Request, Uid, Verdict, decimal, entity, instant
 from concord.charter.template import default_charter
 
 ATLAS = default_charter("Atlas", members=5)
+CORE = bundle_from({path: data for path, data in ATLAS.files.items() if path[:4] != LAW})
+"""The same without law files, which speak of releases alone: policies behind it load faster."""
 CONSORTIUM, KENYA, NEWS = Uid("Consortium", "main"), Uid("Member", "kenya"), Uid("Dataset", "news")
-DATASET = {
+DATASET: dict[str, Any] = {
     "owner": {"__entity": KENYA.cedar},
     "sensitivity": "public",
     "purposes": ["public-interest"],
@@ -22,7 +30,7 @@ DATASET = {
     "not_in": [],
     "updates_may_leave": True,
 }
-CONTEXT = {
+CONTEXT: dict[str, Any] = {
     "purpose": "public-interest",
     "stage": "pretraining",
     "model_licence": "Apache-2.0",
@@ -41,7 +49,7 @@ CONTEXT = {
 OPEN = '@id("open") permit (principal, action, resource);\n'
 
 
-def world(**changes):
+def world(**changes: Any) -> list[dict[str, Any]]:
     """All entities; None takes an attribute of the dataset away."""
     attributes = {key: value for key, value in (DATASET | changes).items() if value is not None}
     return [
@@ -51,17 +59,22 @@ def world(**changes):
     ]
 
 
-def request(action="train", **changes):
+def request(action: str = "train", **changes: Any) -> Request:
     """A request; None takes a field of the context away."""
     context = {key: value for key, value in (CONTEXT | changes).items() if value is not None}
     return Request(CONSORTIUM, action, NEWS, context)
 
 
-def ask(policy: Policy, entities=None, action="train", **changes):
+def ask(
+    policy: Policy,
+    entities: Sequence[Mapping[str, Any]] | None = None,
+    action: str = "train",
+    **changes: Any,
+) -> Verdict:
     """A policy's verdict."""
     return policy.decide(request(action, **changes), world() if entities is None else entities)
 
 
-def member(text):
+def member(text: str) -> Policy:
     """A member's rules behind those of the default charter."""
     return member_policy(ATLAS, text)
