@@ -204,7 +204,9 @@ class MemberVoice:
         document = self._replica.library.run(run)
         seated = self._replica.state.seated()
         roster = tuple(name for name in document.member_ids if name in seated)
-        found = self._ask(RoundAsked(document, round_, roster, document.mode), "evaluate", stale=False)
+        found = self._ask(
+            RoundAsked(document, round_, roster, document.mode), "evaluate", stale=False
+        )
         if found.allowed:
             return None
         body = MeasureRefused(
