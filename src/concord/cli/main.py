@@ -35,6 +35,7 @@ from concord.cli import (
     proving,
     report,
     run,
+    seal,
     tokenizer,
     verify,
     votes,
@@ -68,6 +69,7 @@ for name, commands in (
     ("log", log),
     ("policy", policy),
     ("gate", gate),
+    ("seal", seal),
 ):
     app.add_typer(commands.app, name=name)
 
