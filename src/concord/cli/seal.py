@@ -1,23 +1,34 @@
-"""`concord seal`: what sealed rounds tell of their members."""
+"""`concord seal`: what sealed rounds tell of their members, and who spoiled one."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import typer
 
-from concord.base.errors import StatementRefused
+from concord.base.digest import Digest
+from concord.base.errors import DocumentError, SealRefused, StatementRefused, VerificationFailed
+from concord.base.files import write_new
 from concord.cli import desk
 from concord.cli.say import columns, count, say, say_json
 from concord.crypto.seal.leak import DEFAULT_LIMIT
+from concord.federation.sealed.disclosure import open_part
+from concord.ledger.archive import Archive
+from concord.ledger.sealed.book import RoundBook
+from concord.ledger.sealed.dispute import (
+    Shown,
+    check_panel,
+    judge_shown,
+    sealed_plans,
+    shown_norm,
+)
 from concord.ledger.sealed.exposure import Exposure, exposures, released_sums
+from concord.ledger.statements.rounds import RoundPlan
+from concord.update.integer.scales import ScaleTable
 
-app = typer.Typer(help="Sealed rounds, as far as they tell something.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Sealed rounds, as far as they tell something."""
+app = typer.Typer(help="What sealed rounds tell, and who spoiled one.", no_args_is_help=True)
+MAX_FILE_BYTES = 1 << 36
 
 
 @app.command()
@@ -57,6 +68,84 @@ def score(
             say(f"  {line}", style="yellow" if over else "")
     if not chosen:
         say("no sum was released")
+
+
+@app.command()
+def disclose(
+    folder: Path = desk.FOLDER,
+    member: str = desk.AS,
+    out: Path = typer.Option(..., "--out", help="A new file, for the panel alone."),
+    plan: str | None = typer.Option(None, help="First digits of the round's plan; else the last."),
+) -> None:
+    """Open a member's part in one sealed round to a panel, from what the member kept.
+
+    The file holds the member's update of that round, unmasked. It opens no other round.
+
+    Example: concord seal disclose atlas --as kenya --out kenya.opening
+    """
+    archive = desk.open_archive(folder)
+    federation = desk.federation_at(folder)
+    books = _books(archive, member)
+    digest = desk.find_digest(plan, books, what="sealed round") if plan else next(reversed(books))
+    run, book = books[digest]
+    private = federation.member(member).private / "seal" / archive.state.runs[run].name
+    table = ScaleTable.decode(federation.objects.get(book.plan.scales or ""))
+    write_new(out, open_part(private, member, run, book, table).encode(), mode=0o600)
+    say(f"{out} opens {member}'s update of round {book.round + 1}, attempt {book.plan.attempt + 1}")
+    say("who reads it knows that update: give it to the panel and to nobody else", style="yellow")
+
+
+@app.command()
+def judge(
+    folder: Path = desk.FOLDER,
+    openings: list[Path] = typer.Argument(..., help="Files made by `concord seal disclose`."),
+) -> None:
+    """Hold what members opened against the log: did they send what they committed to?
+
+    Ends with status 10 if one did not.
+
+    Example: concord seal judge atlas kenya.opening peru.opening
+    """
+    archive, federation = desk.open_archive(folder), desk.federation_at(folder)
+    books = sealed_plans(archive.entries, archive.replica.library)
+    shown = [Shown.decode(_read(path), where=path) for path in openings]
+    if unknown := [one.plan for one in shown if one.plan not in books]:
+        raise SealRefused("is no sealed round of this log", where=unknown[0])
+    check_panel([(books[one.plan], one.member) for one in shown])
+    wrong = []
+    for one in shown:
+        table = ScaleTable.decode(federation.objects.get(books[one.plan].plan.scales or ""))
+        found = judge_shown(books[one.plan], one, table)
+        norm = shown_norm(one, table) if not found else math.nan
+        said = "; ".join(found) or f"sent what it committed to; norm {norm:.4g}"
+        say(f"{one.member}  round {books[one.plan].round + 1}  {said}", style="red" * bool(found))
+        wrong += [one.member] * bool(found)
+    if wrong:
+        message = "did not send what it committed to, or masked other values than allowed"
+        raise VerificationFailed(message, where=", ".join(wrong))
+
+
+def _books(archive: Archive, member: str) -> dict[Digest, tuple[Digest, RoundBook]]:
+    """Sealed rounds in which a member sent something: run and what was said, by plan."""
+    runs = {
+        entry.statement.digest: entry.statement.binding.run or ""
+        for entry in archive.entries
+        if isinstance(entry.statement.body, RoundPlan)
+    }
+    books = sealed_plans(archive.entries, archive.replica.library)
+    found = {plan: (runs[plan], book) for plan, book in books.items() if member in book.sent}
+    if not found:
+        raise SealRefused("sent nothing in a sealed round", where=member)
+    return found
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise SealRefused("is too large for an opening", where=path)
+        return path.read_bytes()
+    except OSError as error:
+        raise DocumentError(f"cannot be read: {error.strerror}", where=path) from error
 
 
 def _lines(found: list[Exposure]) -> list[str]:

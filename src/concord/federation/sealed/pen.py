@@ -268,7 +268,7 @@ class SealPen:
             stream.write(vector.data.cast("B"))
 
     def _epoch(self, epoch: EpochBook) -> EpochStore:
-        return EpochStore(self._folder, epoch.digest.removeprefix("sha256:")[:32], self._member)
+        return EpochStore(self._folder, epoch_name(epoch.digest), self._member)
 
     def _check_listed(self, epoch: EpochBook) -> None:
         if self._member not in epoch.keys:
@@ -305,6 +305,11 @@ class SealPen:
 
     def _enter(self, book: RoundBook) -> InstanceStore:
         return self._store.begin(*self._instance(book))
+
+
+def epoch_name(epoch: Digest) -> str:
+    """How the member's store names an epoch."""
+    return epoch.removeprefix("sha256:")[:32]
 
 
 def _no_setup() -> OwnSetup:
