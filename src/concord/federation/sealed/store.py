@@ -142,11 +142,6 @@ class SealStore:
         folder = self.folder / _folder(instance.position)
         return InstanceStore(self, instance, cohort, Records(folder, self.disk))
 
-    def past(self, instance: Instance, cohort: Cohort) -> InstanceStore:
-        """An instance that may be over, to read what is left of it. It is not entered."""
-        folder = self.folder / _folder(instance.position)
-        return InstanceStore(self, instance, cohort, Records(folder, self.disk))
-
     def spend(self, work: bytes, instance: Instance) -> None:
         """Note that a training result goes into this instance, and so into no other.
 
