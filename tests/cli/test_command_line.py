@@ -37,7 +37,8 @@ def test_all_commands_of_the_design_are_there():
         *("demo", "init", "run", "report", "chat", "tokenizer", "data"),
         *("charter", "propose", "discuss", "vote", "tally", "ratify"),
         *("join", "leave", "halt", "coordinator", "keys", "sign", "file"),
-        *("log", "prove", "verify", "publish", "policy", "gate", "seal"),
+        *("log", "prove", "verify", "publish", "policy", "law", "declare"),
+        *("gate", "seal"),
     }
     assert ("data", "check") in commands()
 
