@@ -4,9 +4,11 @@ import pytest
 
 from concord.base.tensors import TensorFile
 from concord.ledger.compute import compute_ledger, evidence_shown
+from concord.ledger.entries import Entry
 from concord.ledger.layouts import parameter_count
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence
 from concord.ledger.statements.rounds import UpdateSent
+from concord.ledger.statements.sealing import UpdateCommitted
 from concord.testing.history import SPECS, History
 
 WEIGHTS = sum(spec.size for spec in SPECS)
@@ -53,6 +55,22 @@ def test_without_the_base_what_members_declared_counts(history):
     history.adopt().round_of("chad", "fiji")
     (found,) = compute_ledger(history.state, history.entries, lambda _: None)
     assert found.flop == found.declared_flop > 0
+
+
+def test_masked_updates_count_too(history):
+    run = history.adopt()
+    run.round_of("chad", "fiji")
+    digest = "sha256:" + "1" * 64
+    body = UpdateCommitted(
+        plan=digest, base=digest, update=digest, bytes=9, hidden="0" * 64, steps=1,
+        tokens=1_000, flops=7, train_s="0.5",
+    )  # fmt: skip
+    statement = history.statement(body, "fiji", run=run.run.digest, round_=1)
+    masked = Entry.sign(statement, [history.key("fiji")])
+    (before,) = compute_ledger(history.state, history.entries, lambda _: 5)
+    (after,) = compute_ledger(history.state, [*history.entries, masked], lambda _: 5)
+    assert after.tokens - before.tokens == 1_000
+    assert after.declared_flop - before.declared_flop == 7
 
 
 def test_a_run_that_has_not_begun_cost_nothing(history):

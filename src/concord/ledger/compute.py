@@ -10,6 +10,7 @@ from concord.ledger.entries import Entry
 from concord.ledger.state.model import State
 from concord.ledger.statements.evidence import GateEvidence
 from concord.ledger.statements.rounds import UpdateSent
+from concord.ledger.statements.sealing import UpdateCommitted
 
 FLOP_PER_WEIGHT_AND_TOKEN = 6
 """Forward and backward of a dense network; attention over the context is left out."""
@@ -51,7 +52,7 @@ def compute_ledger(
     declared: dict[Digest, int] = {}
     for entry in entries:
         body, run = entry.statement.body, entry.statement.binding.run
-        if isinstance(body, UpdateSent) and run is not None:
+        if isinstance(body, UpdateSent | UpdateCommitted) and run is not None:
             tokens[run] = tokens.get(run, 0) + body.tokens
             declared[run] = declared.get(run, 0) + body.flops
     return tuple(
