@@ -7,6 +7,7 @@ from contextlib import redirect_stdout, suppress
 import pytest
 from consentlab import keep_record, record
 from scriptedlab import MEMBERS, Federation, document
+from sealedlab import SealedFederation, sealed_document
 
 from concord.base.clock import SystemClock
 from concord.base.digest import digest_bytes
@@ -150,3 +151,24 @@ def test_a_member_without_a_policy_refuses_every_round_aloud(federation):
     records = federation.run(document(count=ROUNDS))
     assert all("fiji" not in record.contributions for record in records)
     assert set(said(federation, Refused)) == set(range(ROUNDS))
+
+
+SEALED_ONLY = (
+    '@id("sealed-only") forbid (principal, action == Concord::Action::"train", resource)'
+    " unless { context.secure_aggregation };"
+)
+
+
+def test_a_member_that_demands_sealing_is_in_no_open_round(federation):
+    write_policy(federation, OPEN + SEALED_ONLY)
+    records = federation.run(document(count=1))
+    assert records[1].left_out["fiji"] == "declined: policy: undescribed: sealed-only"
+
+
+def test_a_member_that_demands_sealing_is_in_a_sealed_round(tmp_path):
+    federation = SealedFederation(tmp_path / "sealed")
+    write_policy(federation, OPEN + SEALED_ONLY)
+    records = federation.run(sealed_document(rounds=1))
+    assert "fiji" in records[1].contributions
+    (grant,) = said(federation, Granted).values()
+    assert grant.rules == ("open",)
