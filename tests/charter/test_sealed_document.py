@@ -34,7 +34,7 @@ def test_a_document_with_a_section_seal_is_sealed_and_without_it_open():
         ({"update": {"rows": "token_counts"}}, "update.rows must be 'uniform'"),
         ({"update": {"norm_control": "clip_to_median"}}, "update.norm_control must be 'none'"),
         ({"gate": {"enabled": True}}, "gate.enabled measures single updates"),
-        ({"update": {"max_norm_ratio": 2.0}}, "cannot be held against single updates"),
+        ({"update": {"min_norm_ratio": 0.5}}, "cannot be held against single updates"),
         ({"inner": {"state": {"mode": "averaged"}}}, "inner.state.mode must be"),
         ({"tokenizer": {"parallel": None}}, "tokenizer.parallel"),
         ({"seal": {"lone_languages": {"fij": 1}}}, "seal.lone_languages names fij"),

@@ -81,6 +81,10 @@ class Tokenizer:
         text: str = self._tokenizer.decode([token_id], skip_special_tokens=True)
         return text
 
+    def spelling(self, token_id: int) -> str:
+        """A token as `tokenizer.json` writes it: in a byte-level one, a letter per byte."""
+        return self._tokenizer.id_to_token(token_id) or ""
+
     def _known(self, token: str) -> int:
         token_id = self._tokenizer.token_to_id(token)
         if token_id is None:

@@ -53,9 +53,24 @@ class NetworkTrainer:
 def covered_rows(
     run: RunDocument, tokenizer: Tokenizer, lines: Mapping[str, list[str]]
 ) -> Coverage:
-    """The vocabulary rows that too few members declare, by the lines of the parallel set."""
+    """The vocabulary rows that too few members declare, by the lines of the parallel set.
+
+    The token that ends documents is everyone's. One that occurs in no line could be of each
+    language whose lines hold all its bytes.
+    """
+    ends = [tokenizer.start_id, tokenizer.end_id]
     occurring = {
-        language: np.unique(np.array([i for ids in tokenizer.encode_batch(found) for i in ids]))
+        language: np.unique([*ends, *(i for ids in tokenizer.encode_batch(found) for i in ids)])
         for language, found in lines.items()
     }
-    return coverage_of(run, tokenizer.size, occurring)
+    seen = set(np.concatenate(list(occurring.values())).tolist())
+    unseen = {i: set(tokenizer.spelling(i)) for i in range(tokenizer.size) if i not in seen}
+    letters = {
+        language: {letter for i in ids.tolist() for letter in tokenizer.spelling(i)}
+        for language, ids in occurring.items()
+    }
+    possible = {
+        language: np.array([i for i, own in unseen.items() if own <= known], np.int64)
+        for language, known in letters.items()
+    }
+    return coverage_of(run, tokenizer.size, occurring, possible)

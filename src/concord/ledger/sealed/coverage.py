@@ -8,9 +8,10 @@ left out stay as the first base made them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -98,13 +99,18 @@ EVERYTHING = Coverage(b"")
 
 
 def coverage_of(
-    run: RunDocument, tokens: int, occurring: Mapping[str, NDArray[np.int64]]
+    run: RunDocument,
+    tokens: int,
+    occurring: Mapping[str, NDArray[np.int64]],
+    possible: Mapping[str, NDArray[np.int64]] = MappingProxyType({}),
 ) -> Coverage:
     """The rows that are left out.
 
     Args:
         tokens: Size of the vocabulary.
         occurring: Of each language of the parallel set: ids of the tokens in its lines.
+        possible: Of each language: ids of tokens that occur in no line and could be of it. They
+            are trained only if all languages that they could be of are named as lone ones.
     """
     seal = run.seal
     if seal is None:
@@ -123,8 +129,20 @@ def coverage_of(
         enough = seal.lone_languages.get(language)
         if enough is not None and len(mine) >= enough:
             named_V[ids] = True
+    named_V |= _of_named_only(possible, tokens, set(seal.lone_languages))
     covered_V = (contributes_OV.sum(axis=0) >= seal.min_contributors) | named_V
     return Coverage((~covered_V).astype(np.uint8).tobytes())
+
+
+def _of_named_only(
+    possible: Mapping[str, NDArray[np.int64]], tokens: int, named: Collection[str]
+) -> Rows:
+    could_V, unnamed_V = np.zeros(tokens, np.bool_), np.zeros(tokens, np.bool_)
+    for language, ids in possible.items():
+        could_V[ids] = True
+        if language not in named:
+            unnamed_V[ids] = True
+    return could_V & ~unnamed_V
 
 
 def _by_token(entry: Entry) -> bool:
