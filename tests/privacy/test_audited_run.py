@@ -1,80 +1,12 @@
 """A whole run with processes: one member is held back by its audit, one has no budget left."""
 
-import json
-import random
-
 import pytest
 
 from concord.base.clock import SystemClock
-from concord.charter.run import parse_run
-from concord.federation.folders import FederationFolder
-from concord.federation.launch import run_locally
 from concord.federation.records import RunFolder
-from concord.federation.watcher import Watcher
 from concord.ledger.entries import Entry
 from concord.ledger.reader import LogReader
 from concord.ledger.verify import Verification
-from concord.testing.founded import found
-
-MEMBERS = {
-    "fiji": "na ni ko sa me kei",
-    "laos": "ບໍ່ ແລະ ທີ່ ໃນ ຂອງ",
-    "peru": "mana huk iskay kimsa tawa",
-    "togo": "le la na ku kple",
-}
-RUN = {
-    "name": "tiny",
-    "roster": [{"id": member} for member in MEMBERS],
-    "model": {
-        "hidden": 32,
-        "layers": 1,
-        "heads": 2,
-        "kv_heads": 1,
-        "head_dim": 16,
-        "intermediate": 64,
-        "context": 16,
-    },
-    "tokenizer": {"mode": "ordinary", "merges": 30, "parallel": None},
-    "inner": {"batch_tokens": 64, "warmup_steps": 2},
-    "rounds": {"count": 2, "inner_steps": 3, "min_grace_s": 60.0},
-    "evaluation": {"every_rounds": 0, "heldout_share": 0.2},
-}
-SENSITIVE = """
-[[sensitive]]
-dataset = "{name}"
-text = ["../../{name}.jsonl"]
-max_epsilon = {budget}
-delta = 1e-3
-noise_multiplier = 1.0
-documents_per_step = 4
-"""
-PRIVACY = {
-    "laos": "[audit]\nevery_rounds = 1\ncanaries = 4\n[audit.limits]\nmia_auc = 0.0\n",
-    "peru": SENSITIVE.format(name="clinics", budget="0"),
-    "togo": SENSITIVE.format(name="courts", budget="60"),
-}
-
-
-def write(path, words, seed):
-    draw = random.Random(seed)
-    lines = [" ".join(draw.choices(words.split(), k=40)) + f" {n}" for n in range(60)]
-    path.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines))
-
-
-@pytest.fixture(scope="module")
-def atlas(tmp_path_factory):
-    root = tmp_path_factory.mktemp("federation")
-    federation, run = FederationFolder(root), parse_run(RUN)
-    for number, (member, words) in enumerate(MEMBERS.items()):
-        write(root / f"{member}.jsonl", words, number)
-        federation.member(member).write(name=member, text=(f"../../{member}.jsonl",))
-        if member in PRIVACY:
-            (federation.member(member).root / "privacy.toml").write_text(PRIVACY[member])
-    for seed, name in enumerate(("clinics", "courts")):
-        write(root / f"{name}.jsonl", "rima simi yachay sonqo", 10 + seed)
-    found(root, list(MEMBERS))
-    run_locally(federation, run, resume=False, watcher=Watcher())
-    return root, run
 
 
 def said(root, kind, member):

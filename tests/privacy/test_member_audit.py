@@ -87,7 +87,8 @@ def test_an_audit_does_not_change_the_update(tmp_path):
 
 def test_canaries_are_fixed_and_committed_to_before_training(tmp_path):
     member = Lab(tmp_path, privacy=AUDIT)
-    kept = json.loads((member.folder.private / "audit" / "tiny" / "canaries.json").read_bytes())
+    (path,) = (member.folder.private / "audit" / "tiny").glob("canaries-*.json")
+    kept = json.loads(path.read_bytes())
     named = {"run": member.run.digest, "count": 40, "length": 8}
     made = AuditFolder(member.folder, member.run).commitment
     assert made == commitment(bytes.fromhex(kept["secret"]), **named) == kept["commitment"]

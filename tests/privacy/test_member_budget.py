@@ -151,6 +151,13 @@ def test_sensitive_text_is_in_no_count_and_no_held_out_measure(tmp_path):
     assert list(plain.text.heldout()) == list(private.text.heldout())
 
 
+def test_a_revoked_dataset_is_trained_on_no_more(tmp_path):
+    member = lab(tmp_path)
+    revoked = member.folder.open_private("datasets", "clinics") / "revoked"
+    revoked.touch()
+    assert member.training.objection(4, logged={}) == "revoked: dataset clinics was revoked"
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [({"delta": 0.5}, "delta"), ({"share": 0.99}, "share"), ({"max_noise": 1}, "unknown key")],

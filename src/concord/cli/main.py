@@ -16,6 +16,7 @@ from concord import __version__
 from concord.base.clock import Clock
 from concord.base.errors import ConcordError, DocumentError, InternalError
 from concord.cli import (
+    audit,
     charter,
     chat,
     coordinator,
@@ -54,7 +55,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for group in (demo, initialise, run, report, verify, proving, votes, joining, law, chat):
+for group in (demo, initialise, run, audit, report, verify, proving, votes, joining, law, chat):
     group.register(app)
 for group in (datasets, openings):
     group.register(data.app)

@@ -111,7 +111,7 @@ def _assembled(
     federation: FederationFolder, folder: RunFolder, run: RunDocument
 ) -> Iterator[Assembly]:
     folder.create()
-    with _only_one(folder.root):
+    with only_one(folder.root):
         remove_torn(folder.root)
         engine = LocalEngine(
             {member: federation.member(member).root for member in run.member_ids},
@@ -292,7 +292,7 @@ def _most_before_rounds(federation: FederationFolder, run: RunDocument) -> int:
 
 
 @contextmanager
-def _only_one(root: Path) -> Iterator[None]:
+def only_one(root: Path) -> Iterator[None]:
     """Hold the run's lock: two coordinators of one run on one machine would fight."""
     path = root / "lock"
     with storage_errors(path), path.open("wb") as stream:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -226,13 +226,16 @@ def datasets(member: MemberFolder) -> list[Dataset]:
     return [dataset(member, path.parent.name) for path in found]
 
 
-def text_parts(member: MemberFolder) -> list[TextPart]:
+def text_parts(member: MemberFolder, *, apart: Collection[str] = ()) -> list[TextPart]:
     """The text that a member prepares: that of its records, or of `member.toml` if it has none.
 
     A dataset that was revoked is left out.
 
+    Args:
+        apart: Names of datasets that are prepared elsewhere.
+
     Raises:
-        CorpusNotFound: a file is missing, or every dataset is revoked.
+        CorpusNotFound: a file is missing, or no dataset is left.
         DocumentError: a file is faulty, or no longer what its record describes.
     """
     known = datasets(member)
@@ -240,10 +243,10 @@ def text_parts(member: MemberFolder) -> list[TextPart]:
         own = member.load()
         paths, heldout = member.paths(own.text), member.paths(own.heldout)
         return [TextPart.find(paths, heldout, text_key=own.text_key)]
-    used = [one for one in known if not one.revoked]
+    used = [one for one in known if not one.revoked and one.name not in apart]
     if not used:
         raise CorpusNotFound(
-            "every dataset of this member is revoked",
+            "every dataset of this member is revoked" + (", or marked sensitive" if apart else ""),
             where=member.root / "datasets",
             remedy="record one again: concord data add",
         )

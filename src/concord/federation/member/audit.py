@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,16 @@ from concord.train.loop import LocalTrainer
 
 KINDS = ("round", "text", "heldout")
 Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Hatched:
+    """What a network knows of canaries; NaN where too few were read."""
+
+    read: int
+    auc: float
+    epsilon: float
+    recited: float
 
 
 class MemberAudit:
@@ -99,15 +110,9 @@ class MemberAudit:
             update: Base minus own weights.
         """
         began_s = time.perf_counter()
-        text, canaries = self._text, self._text.canaries
-        done = first_step(self._run.rounds, round_) + steps
-        read = text.were_drawn(canaries.places, done)
         with self._trainer.scoring():
             after = {kind: self._score(rows) for kind, rows in self._rows.items()}
-            hatched = self._score(canaries.rows()[read])
-        planted = canaries.planted[read]
-        inside, outside = -hatched.nats[planted], -hatched.nats[~planted]
-        enough = min(len(inside), len(outside)) >= LEAST_CANARIES
+        hatched = self.look_at_canaries(first_step(self._run.rounds, round_) + steps)
         gain = {kind: self._before[kind].nats - after[kind].nats for kind in KINDS}
         told = {kind: _share(after[kind].by_heart) for kind in KINDS}
         report = AuditReport(
@@ -116,18 +121,40 @@ class MemberAudit:
             round_auc=auc(gain["round"], gain["heldout"]),
             recited=max(0.0, told["round"] - (told["heldout"] if len(gain["heldout"]) else 0.0)),
             recited_heldout=told["heldout"],
-            canary_auc=auc(inside, outside) if enough else NAN,
-            canary_epsilon=epsilon_one_run(inside, outside) if enough else NAN,
-            canaries_recited=_share(hatched.by_heart[planted]),
+            canary_auc=hatched.auc,
+            canary_epsilon=hatched.epsilon,
+            canaries_recited=hatched.recited,
             token_set_auc=self._token_set(round_, steps, base, update),
             row_cosine=self._cosine,
             rows=len(gain["round"]),
-            canaries=int(read.sum()),
+            canaries=hatched.read,
             seconds=self._seconds + time.perf_counter() - began_s,
         )
-        self._kept.add(report)
         self._held_back = bool(over_limits(report, self.settings.limits))
         return report
+
+    def keep(self, report: AuditReport) -> None:
+        """Write down what was found; only the member reads it."""
+        self._kept.add(report)
+
+    def look_at_canaries(self, steps: int) -> Hatched:
+        """What the network that the trainer holds knows of canaries read in the run's first steps.
+
+        Whether a place was read does not depend on the coin that fell for it.
+        """
+        canaries = self._text.canaries
+        read = self._text.were_drawn(canaries.places, steps)
+        with self._trainer.scoring():
+            found = self._score(canaries.rows()[read])
+        planted = canaries.planted[read]
+        inside, outside = -found.nats[planted], -found.nats[~planted]
+        enough = min(len(inside), len(outside)) >= LEAST_CANARIES
+        return Hatched(
+            read=int(read.sum()),
+            auc=auc(inside, outside) if enough else NAN,
+            epsilon=epsilon_one_run(inside, outside) if enough else NAN,
+            recited=_share(found.by_heart[planted]),
+        )
 
     def remember(self, update: Mapping[str, FloatArray]) -> None:
         """Keep the own embedding rows until it is known what everybody's sum did to them."""

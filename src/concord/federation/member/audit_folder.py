@@ -1,6 +1,6 @@
 """What a member keeps of its leak audits: the secret behind its canaries, and what was found.
 
-    private/audit/<run>/canaries.json     the secret behind the canaries; made once, before training
+    private/audit/<run>/canaries-*.json   the secret behind the canaries; made once, before training
     private/audit/<run>/reports.jsonl     what every audit found
 
 Only the names of limits leave, in a signed refusal. What was measured stays here: it is a
@@ -59,7 +59,7 @@ class AuditFolder:
     @property
     def commitment(self) -> Digest | None:
         """What was fixed before training, to be published; None without canaries."""
-        path = self._folder / "canaries.json"
+        path = self._canaries
         return parse_json(path.read_bytes(), where=path)["commitment"] if path.exists() else None
 
     def reports(self) -> list[AuditReport]:
@@ -84,12 +84,17 @@ class AuditFolder:
         write_atomic(path, before + json.dumps(values).encode() + b"\n", mode=0o600)
 
     @property
+    def _canaries(self) -> Path:
+        """A run document that was changed makes another run, with canaries of its own."""
+        return self._folder / f"canaries-{self._run[7:23]}.json"
+
+    @property
     def _reports(self) -> Path:
         return self._folder / "reports.jsonl"
 
     def _secret(self, count: int, length: int) -> bytes:
         """Drawn once: other canaries in the middle of a run would be none from its beginning."""
-        path = self._folder / "canaries.json"
+        path = self._canaries
         if not path.exists():
             secret = secrets.token_bytes(SECRET_BYTES)
             named = commitment(secret, run=self._run, count=count, length=length)

@@ -31,7 +31,7 @@ class SensitiveText(Document):
     text: Annotated[tuple[str, ...], Field(min_length=1)]
     """Files or folders, as in member.toml; they must not be named there too."""
     text_key: str = "text"
-    max_epsilon: Annotated[float, Field(ge=0, le=1000)]
+    max_epsilon: Annotated[float, Field(ge=0, le=200)]
     """The budget over the whole life of the dataset. 0 trains nothing."""
     delta: Annotated[float, Field(gt=0, le=1e-3)] = 1e-6
     """Must be below one over the number of documents."""

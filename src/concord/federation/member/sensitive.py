@@ -21,6 +21,7 @@ from concord.data.batching import batches
 from concord.data.document_tokens import DocumentTokens, write_documents
 from concord.data.duplicates import DuplicateFilter, Verdict
 from concord.data.prepare import prepare_text, read_prepared
+from concord.federation.datasets import Dataset
 from concord.federation.folders import MemberFolder
 from concord.federation.member.budget import Budget
 from concord.federation.member.privacy_file import SensitiveText, load_privacy, privacy_path
@@ -104,6 +105,8 @@ class Sensitive:
         """
         for one in self._ready:
             name = one.budget.dataset
+            if Dataset(self._folder, name).revoked:
+                return f"revoked: dataset {name} was revoked"
             if one.budget.steps < logged.get(name, 0):
                 return f"budget: the record of what dataset {name} has spent is older than the log"
             if (why := one.budget.objection(one.gradient.mechanism, steps)) is not None:
@@ -123,6 +126,11 @@ class Sensitive:
         """What the header of an update says of the budgets, by name."""
         ready = sorted(self._ready, key=lambda one: one.budget.dataset)
         return tuple(one.budget.statement(one.settings.clip_norm) for one in ready)
+
+    @property
+    def datasets(self) -> frozenset[str]:
+        """Their names: text of these is not to be in the ordinary text."""
+        return frozenset(one.dataset for one in self._asked)
 
     def documents_per_step(self) -> float:
         """Expected, of all datasets: for the work that is declared, which no drawing changes."""

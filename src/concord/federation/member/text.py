@@ -62,7 +62,7 @@ class MemberText:
             DocumentError: a dataset's file is faulty.
         """
         summary = prepare_parts(
-            text_parts(self.folder),
+            text_parts(self.folder, apart=self.sensitive.datasets),
             self._documents,
             key=split_key(self.folder),
             heldout_share=self.run.evaluation.heldout_share,

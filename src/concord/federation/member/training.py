@@ -232,6 +232,7 @@ class MemberTraining:
         report = self._audit.look_after(
             plan.round, plan.inner_steps, base_weights(base), differences
         )
+        self._audit.keep(report)
         over = over_limits(report, self._audit.settings.limits)
         if not over:
             return None
