@@ -10,8 +10,7 @@ CORPORA ?= ../shared/corpora
 
 .PHONY: help demo test check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
-        bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile \
-        bench-policy
+        bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy bench-scan
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -89,6 +88,9 @@ bench-policy: $(STAMP)  ## time of a decision; ten thousand random questions, no
 
 bench-hostile: $(STAMP)  ## attacks against merge rules on small networks; half an hour
 	$(BIN)/python benchmarks/hostile.py
+
+bench-scan: $(STAMP)  ## the trigger scan on a planted and an honest federation
+	$(BIN)/python benchmarks/trigger_scan.py
 
 bench-gpu: $(STAMP)  ## eight members, 30 to 60 M parameters; needs a GPU
 	$(BIN)/python benchmarks/quality.py --preset gpu --corpora $(CORPORA) --out docs/benchmarks

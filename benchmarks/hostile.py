@@ -17,7 +17,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -173,8 +173,10 @@ class Timed(NetworkProber):
 class Laboratory:
     """Text and tokenizer, and how a row is measured on them."""
 
-    def __init__(self, work: Path, seed: int) -> None:
-        self._seed = seed
+    def __init__(
+        self, work: Path, seed: int, spoil: Callable[[Path], None] = lambda _: None
+    ) -> None:
+        self._seed, self._spoil = seed, spoil
         kept = digest_json([MEMBERS, TEXT_BYTES, SIZES]).removeprefix("sha256:")[:12]
         self._work = work / kept
         self._home = FederationFolder(self._work)
@@ -194,10 +196,7 @@ class Laboratory:
         }
 
     def _gate(self, run: RunDocument) -> Gate:
-        lines = read_parallel(
-            self._work / "almanac" / "parallel" / "test",
-            [find_member(m).locale for m in MEMBERS],
-        )
+        lines = read_parallel(self.parallel, [find_member(m).locale for m in MEMBERS])
         data = probe_set(lines.measure, run)
         path = self._work / "probes.json"
         write_atomic(path, data)
@@ -207,6 +206,19 @@ class Laboratory:
         roster = [{"id": m, "languages": [find_member(m).locale]} for m in MEMBERS]
         value = {"name": "hostile", "seed": self._seed, "roster": roster, **SIZES}
         return parse_run({**value, "update": dict(update)})
+
+    def finished(self, folder: Path) -> tuple[Simulation, Path]:
+        """A run by the default's rule without attack, and the tokenizer's file."""
+        run = self.run(RULES[DEFAULT])
+        simulation = Simulation(run, self._texts(run), folder)
+        for _ in range(run.rounds.count):
+            simulation.train()
+        return simulation, self._tokenizer
+
+    @property
+    def parallel(self) -> Path:
+        """Public lines in all languages, of which no member's text holds one."""
+        return self._work / "almanac" / "parallel" / "test"
 
     def measure(self, rule: str, attack: str) -> dict[str, Any]:
         """Train under attack, in a folder that is then thrown away."""
@@ -237,6 +249,7 @@ class Laboratory:
         write_almanac(
             self._work / "almanac", members=MEMBERS, bytes_per_member=TEXT_BYTES, seed=self._seed
         )
+        self._spoil(self._work / "almanac")
         texts = {}
         for member in MEMBERS:
             own = self._home.member(member)

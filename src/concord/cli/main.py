@@ -36,6 +36,7 @@ from concord.cli import (
     proving,
     report,
     run,
+    scan,
     seal,
     tokenizer,
     verify,
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 for group in (demo, initialise, run, audit, report, verify, proving, votes, joining, law, chat):
     group.register(app)
+scan.register(app)
 for group in (datasets, openings):
     group.register(data.app)
 app.add_typer(data.app, name="data")
