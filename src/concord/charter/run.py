@@ -253,7 +253,7 @@ class GateSpec(Document):
     """Whether every round is measured. Needs the parallel set, and languages in the roster."""
     lines: Positive = 8
     """Lines of the parallel set per language, of those that no tokenizer was learned on."""
-    harm: Annotated[float, Field(gt=0)] = 0.01
+    harm: Annotated[float, Field(gt=0)] = 0.03
     """Nats per token, mean over languages: an update without which the round would be better by
     more than this is left out of it."""
 
