@@ -9,7 +9,7 @@ from concord.testing.history import History, granted
 
 MEMBERS = ("chad", "fiji", "iran", "peru")
 WHY = {"peru": "quarantined: the probes are 0.100 nats per token better without it"}
-GOOD = {"chad": 0.1, "fiji": 0.0, "iran": -0.01, "peru": -0.1}
+GOOD = {"chad": 0.1, "fiji": 0.0, "iran": -0.03, "peru": -0.1}
 
 
 class Gated:
