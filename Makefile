@@ -10,7 +10,8 @@ CORPORA ?= ../shared/corpora
 
 .PHONY: help demo test check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
-        bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy bench-scan
+        bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
+        bench-scan bench-privacy
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -94,6 +95,9 @@ bench-scan: $(STAMP)  ## the trigger scan on a planted and an honest federation
 
 bench-gpu: $(STAMP)  ## eight members, 30 to 60 M parameters; needs a GPU
 	$(BIN)/python benchmarks/quality.py --preset gpu --corpora $(CORPORA) --out docs/benchmarks
+
+bench-privacy: $(STAMP)  ## what updates give away, what audits and noise cost
+	$(BIN)/python benchmarks/privacy.py --corpora $(CORPORA)
 
 clean:  ## remove what make made
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
