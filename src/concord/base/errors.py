@@ -7,7 +7,8 @@
     │   ├── CorpusUnreadable
     │   ├── CorpusEmpty
     │   ├── CorpusTooSmall
-    │   └── ShardsCorrupt
+    │   ├── ShardsCorrupt
+    │   └── DatasetsRevoked          a member revoked every dataset that it described
     ├── TokenizerError     (exit 3)  counts or a tokenizer file that cannot be used
     ├── ModelError         (exit 4)  a base of another architecture, a folder that is no model
     │   └── TrainingDiverged         the loss is no longer a finite number
@@ -112,6 +113,12 @@ class ShardsCorrupt(DataError):
     """Token shards do not match their index."""
 
     code = "C205"
+
+
+class DatasetsRevoked(DataError):
+    """Every dataset that a member described is revoked: there is nothing that it may use."""
+
+    code = "C206"
 
 
 class TokenizerError(ConcordError):

@@ -164,6 +164,11 @@ def check_text(
     return summary
 
 
+def prepared_earlier(folder: Path) -> TextSummary | None:
+    """What lies prepared in `folder`, of whichever files; None if nothing whole does."""
+    return _earlier(folder, None)
+
+
 def _fingerprint(corpus: Corpus, split: HeldoutSplit) -> Digest:
     return digest_json(
         {
@@ -193,12 +198,12 @@ def _described(source: SourceFile) -> list[str]:
     return [source.name, str(source.bytes), str(source.mtime_ns)]
 
 
-def _earlier(folder: Path, fingerprint: Digest) -> TextSummary | None:
+def _earlier(folder: Path, fingerprint: Digest | None) -> TextSummary | None:
     path = _summary_path(folder)
     try:
         record = parse_json(path.read_bytes(), where=path)
         summary = TextSummary.from_json(record["summary"], where=path)
-        complete = record["fingerprint"] == fingerprint
+        complete = fingerprint in (None, record["fingerprint"])
     except (OSError, ConcordError, KeyError, TypeError):
         return None
     complete = complete and all(_part_path(folder, part).exists() for part in _PARTS)

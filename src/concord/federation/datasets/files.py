@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from concord.base.digest import Digest, digest_bytes, digest_json
-from concord.base.errors import CorpusNotFound, DocumentError
+from concord.base.errors import CorpusNotFound, DatasetsRevoked, DocumentError
 from concord.base.files import storage_errors, write_atomic
 from concord.base.identifiers import check_identifier
 from concord.charter.dataset import DatasetDocument, DatasetTerms, parse_record, record_bytes
@@ -235,7 +235,8 @@ def text_parts(member: MemberFolder, *, apart: Collection[str] = ()) -> list[Tex
         apart: Names of datasets that are prepared elsewhere.
 
     Raises:
-        CorpusNotFound: a file is missing, or no dataset is left.
+        CorpusNotFound: a file is missing, or all datasets that stand are prepared elsewhere.
+        DatasetsRevoked: every dataset is revoked.
         DocumentError: a file is faulty, or no longer what its record describes.
     """
     known = datasets(member)
@@ -243,10 +244,17 @@ def text_parts(member: MemberFolder, *, apart: Collection[str] = ()) -> list[Tex
         own = member.load()
         paths, heldout = member.paths(own.text), member.paths(own.heldout)
         return [TextPart.find(paths, heldout, text_key=own.text_key)]
-    used = [one for one in known if not one.revoked and one.name not in apart]
+    standing = [one for one in known if not one.revoked]
+    if not standing:
+        raise DatasetsRevoked(
+            "every dataset of this member is revoked",
+            where=member.root / "datasets",
+            remedy="record one again: concord data add; or leave the member out of a new run",
+        )
+    used = [one for one in standing if one.name not in apart]
     if not used:
         raise CorpusNotFound(
-            "every dataset of this member is revoked" + (", or marked sensitive" if apart else ""),
+            "every dataset of this member is revoked, or marked sensitive",
             where=member.root / "datasets",
             remedy="record one again: concord data add",
         )

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from concord.base.digest import Digest, digest_bytes
-from concord.base.errors import CheckpointError, MessageRefused
+from concord.base.errors import CheckpointError, DatasetsRevoked, MessageRefused
 from concord.charter.run import RunDocument
 from concord.data.bpe import CountingMember
-from concord.data.prepare import TextSummary, prepare_parts, read_prepared
+from concord.data.prepare import TextSummary, prepare_parts, prepared_earlier, read_prepared
 from concord.data.samples import SampleOrder
 from concord.data.shards import TokenShards, write_shards
 from concord.data.summary import Part
@@ -44,6 +44,7 @@ class MemberText:
         self.file = folder.load()
         self.sensitive = Sensitive(folder, run)
         self._source_digest: Digest = ""
+        self._revoked = False
         self._counting: CountingMember | None = None
         self._shards: TokenShards | None = None
         self._planted: PlantedText | None = None
@@ -58,21 +59,40 @@ class MemberText:
         were revoked; of `member.toml` where nothing is described.
 
         Raises:
-            DataError: the text cannot be used.
+            DataError: the text cannot be used, or all of it was revoked.
             DocumentError: a dataset's file is faulty.
         """
-        summary = prepare_parts(
-            text_parts(self.folder, apart=self.sensitive.datasets),
-            self._documents,
-            key=split_key(self.folder),
-            heldout_share=self.run.evaluation.heldout_share,
-        )
+        summary = self._summary()
         self._source_digest = summary.train_digest
         self.sensitive.prepare(self._texts("train"))
         return text_counts(summary)
 
+    def _summary(self) -> TextSummary:
+        try:
+            parts = text_parts(self.folder, apart=self.sensitive.datasets)
+        except DatasetsRevoked:
+            # In a run that has begun the member stays as a witness: what was prepared is not read
+            # again, and its policy refuses every use of it.
+            kept = prepared_earlier(self._documents) if self._shards_folder.exists() else None
+            if kept is None:
+                raise
+            self._revoked = True
+            return kept
+        return prepare_parts(
+            parts,
+            self._documents,
+            key=split_key(self.folder),
+            heldout_share=self.run.evaluation.heldout_share,
+        )
+
     def answer_counts(self, request: bytes) -> bytes:
-        """Answer a request of the tokenizer session with counts of pairs."""
+        """Answer a request of the tokenizer session with counts of pairs.
+
+        Raises:
+            DatasetsRevoked: counts of revoked text are not given.
+        """
+        if self._revoked:
+            raise DatasetsRevoked("counts of revoked text are not given", where=self.folder.id)
         if self._counting is None:
             self._counting = CountingMember(
                 self._texts("train"), max_bytes=self.run.tokenizer.sample_bytes
@@ -90,7 +110,7 @@ class MemberText:
         if data is not None and digest_bytes(data) != digest:
             raise CheckpointError("the tokenizer that came does not match its digest")
         tokenizer = self._load_tokenizer(data)
-        shards = self.folder.open_private("shards", self.run.name)
+        shards = self._open_shards_folder()
         write_shards(
             self._texts("train"),
             shards,
@@ -133,7 +153,7 @@ class MemberText:
             ShardsCorrupt: they are missing or altered.
         """
         self._load_tokenizer(data)
-        self._open_shards_in(self.folder.open_private("shards", self.run.name))
+        self._open_shards_in(self._open_shards_folder())
 
     @property
     def continued_folder(self) -> Path | None:
@@ -193,6 +213,13 @@ class MemberText:
         if self._shards is None:
             raise MessageRefused("no tokenizer was given yet")
         return self._shards
+
+    @property
+    def _shards_folder(self) -> Path:
+        return self.folder.private / "shards" / self.run.name
+
+    def _open_shards_folder(self) -> Path:
+        return self.folder.open_private("shards", self.run.name)
 
     @property
     def _documents(self) -> Path:
