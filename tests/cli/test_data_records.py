@@ -6,6 +6,7 @@ import pytest
 from clilab import Federation, concord
 
 from concord.base.clock import SystemClock
+from concord.base.errors import DatasetsRevoked
 from concord.charter.dataset import parse_record
 from concord.data.prepare import read_prepared
 from concord.federation.datasets import own_records
@@ -359,7 +360,11 @@ def prepared(atlas, told):
     run = federation.load_run("first")
     member = federation.member("chad")
     (member.private / "split.key").write_bytes(b"2" * 32)  # holds out some of 30 documents
-    MemberText(member, run).prepare()
+    text = MemberText(member, run)
+    text.prepare()
+    names = [p.stem for p in (member.root / "datasets").glob("*.toml")]
+    revoked = [p.parent.name for p in member.private.glob("datasets/*/revoked")]
+    assert set(text.datasets or ()) == set(names) - set(revoked)
     folder = member.private / "documents"
     return [d.text for part in ("train", "heldout") for d in read_prepared(folder, part)]
 
@@ -401,6 +406,21 @@ def test_a_revoked_dataset_is_left_out_of_what_is_prepared_next(recorded, told, 
     told("revoke", atlas, "other", "--as", "chad", "--past-stays")
     with pytest.raises(Exception, match="every dataset of this member is revoked"):
         prepared(atlas, told)
+
+
+def test_in_a_run_that_has_begun_a_member_stays_without_giving_anything(recorded, told):
+    texts = prepared(recorded, told)
+    federation = FederationFolder(recorded)
+    member = federation.member("chad")
+    told("revoke", recorded, "letters", "--as", "chad", "--past-stays")
+    with pytest.raises(DatasetsRevoked, match="leave the member out of a new run"):
+        MemberText(member, federation.load_run("first")).prepare()
+    member.open_private("shards", "first")  # as a run leaves it that has begun
+    text = MemberText(member, federation.load_run("first"))
+    assert text.prepare().documents == len(texts)
+    assert text.datasets == ("letters",)  # so that the policy is asked about it, and refuses
+    with pytest.raises(DatasetsRevoked, match="counts of revoked text"):
+        text.answer_counts(b"")
 
 
 @pytest.mark.parametrize("what", ["terms", "text"])

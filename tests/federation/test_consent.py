@@ -129,6 +129,14 @@ def test_a_revoked_record_refuses_with_the_rule_that_says_so(member):
     assert answer.records == (record,)
 
 
+def test_a_members_own_revocation_holds_before_the_log_has_it(member):
+    member.write(OPEN)
+    member.describe()
+    (member.folder.private / "datasets" / "news" / "revoked").touch()
+    answer = member.ask()
+    assert (answer.allowed, answer.rules) == (False, ("charter-revoked",))
+
+
 def test_a_revoked_dataset_beside_one_that_stands_keeps_the_whole_member_out(member):
     member.write(OPEN)
     member.describe("law")

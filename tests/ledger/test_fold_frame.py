@@ -181,6 +181,57 @@ def test_what_the_coordinator_says_no_member_says(fold, body):
     fold.refuse("in the role 'coordinator' only", body, "fiji", run=run)
 
 
+# --- what only stops may come late --------------------------------------------------------------
+
+
+def recorded(fold, *, revoked=False):
+    return evidence.DatasetRecord(dataset="news", record=some("record"), revoked=revoked)
+
+
+def test_a_revocation_may_stand_behind_what_its_member_said_later(fold):
+    fold.say(recorded(fold), "fiji")
+    late = fold.entry(recorded(fold, revoked=True), "fiji")
+    fold.now += DAY
+    fold.say(word(fold), "fiji")
+    fold.take(late)
+    assert fold.state.datasets["fiji"] == {}
+    assert fold.state.seqs["member:fiji"] == fold.seq, "the higher number stands"
+
+
+def test_a_members_halt_of_itself_may_stand_behind_what_it_said_later(fold):
+    body = oversight.Halt(scope="self", ground="audit", reason="", until=NOON + DAY)
+    late = fold.entry(body, "fiji")
+    fold.say(word(fold), "fiji")
+    fold.take(late)
+    assert fold.state.halt_of("fiji", fold.now) is not None
+
+
+def test_what_came_late_does_not_come_twice(fold):
+    fold.say(recorded(fold), "fiji")
+    late = fold.entry(recorded(fold, revoked=True), "fiji")
+    fold.say(word(fold), "fiji")
+    fold.take(late)
+    fold.say(recorded(fold), "fiji")
+    with fold.refused("a replay"):
+        fold.take(late)
+
+
+def test_what_permits_does_not_come_late(fold):
+    late = fold.entry(recorded(fold), "fiji")
+    fold.say(word(fold), "fiji")
+    with fold.refused("a replay"):
+        fold.take(late)
+
+
+def test_only_few_numbers_are_kept_open(fold):
+    late = fold.entry(recorded(fold, revoked=True), "fiji")
+    fold.seq += 10**12
+    fold.say(recorded(fold), "fiji")
+    assert len(fold.state.skipped["member:fiji"]) <= 32
+    with fold.refused("a replay"):
+        fold.take(late)
+
+
 # --- what several sign, over days ---------------------------------------------------------------
 
 

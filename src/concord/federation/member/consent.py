@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -24,9 +25,10 @@ from concord.charter.bundle import CharterBundle, member_policy
 from concord.charter.cedar_text import MAX_TEXT_BYTES
 from concord.charter.dataset import dataset_attributes, parse_record
 from concord.charter.policy import Policy
+from concord.federation.datasets.files import REVOKED
 from concord.federation.folders import MemberFolder
 from concord.ledger.answers import Answer, answer_from, decide
-from concord.ledger.permission import Action, Circumstances, RoundAsked, holdings
+from concord.ledger.permission import Action, Circumstances, Holding, RoundAsked, holdings
 from concord.ledger.state.library import Library
 from concord.ledger.state.model import State
 
@@ -75,6 +77,7 @@ class MemberConsent:
             at = Circumstances(now=now, residency=self._residency(), stale=stale)
             records = own_records(self._folder, self._keep)
             held = holdings(state, member, records, datasets, own_budgets(self._folder))
+            held = [self._as_known_here(one) for one in held]
             found = decide(policy, state, asked, member, held, at, action=action)
             answer = answer_from(found, policy, digest)
         except PolicyRefused as error:
@@ -87,6 +90,12 @@ class MemberConsent:
         if faults := [fault for _, verdict in found for fault in verdict.faults]:
             self._keep("\n".join(faults))
         return answer
+
+    def _as_known_here(self, holding: Holding) -> Holding:
+        """A member's own revocation holds on its machine before the log has it."""
+        if not (self._folder.private / "datasets" / holding.name / REVOKED).exists():
+            return holding
+        return replace(holding, attributes={**holding.attributes, "revoked": True})
 
     def _residency(self) -> str | None:
         """Where this machine stands, if the member says so."""

@@ -19,7 +19,13 @@ from concord.ledger.entries import Entry
 from concord.ledger.state import evidence, membership, oversight, rounds, votes
 from concord.ledger.state.library import Library
 from concord.ledger.state.model import State, put
-from concord.ledger.state.signers import GATHERING_S, Requirement, gathered, required
+from concord.ledger.state.signers import (
+    GATHERING_S,
+    Requirement,
+    gathered,
+    may_come_late,
+    required,
+)
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.membership import (
@@ -72,6 +78,10 @@ def replay(entries: Iterable[Entry], library: Library) -> State:
     return state
 
 
+MAX_SKIPPED = 32
+"""Numbers of an author that are kept open for statements that come late."""
+
+
 def apply(state: State, entry: Entry, library: Library) -> State:
     """The state after one more entry.
 
@@ -101,11 +111,13 @@ def _applied(state: State, entry: Entry, library: Library) -> State:
     # 2. order and time
     author = f"{statement.author.role}:{statement.author.party}"
     last, together = state.seqs.get(author, -1), gathered(statement)
-    if statement.seq <= last and not together:
+    skipped = state.skipped.get(author, ())
+    stops = may_come_late(statement)
+    if statement.seq <= last and not together and not (stops and statement.seq in skipped):
         raise StatementRefused(
             f"number {statement.seq} was used by its author before: a replay", where="seq"
         )
-    patience_s = GATHERING_S if together else charter.log.clock_skew_s
+    patience_s = GATHERING_S if together or stops else charter.log.clock_skew_s
     if statement.time < state.time - patience_s:
         raise StatementRefused("is older than what stands before it", where="time")
     # 3. signatures
@@ -118,8 +130,15 @@ def _applied(state: State, entry: Entry, library: Library) -> State:
             "size": state.size + 1,
             "time": max(state.time, statement.time),
             "seqs": put(after.seqs, author, max(last, statement.seq)),
+            "skipped": put(after.skipped, author, _skipped(skipped, last, statement.seq)),
         }
     )
+
+
+def _skipped(before: tuple[int, ...], last: int, seq: int) -> tuple[int, ...]:
+    """Numbers below the highest that an author did not use yet: the latest few of them."""
+    passed = range(max(last + 1, seq - MAX_SKIPPED), seq)
+    return tuple(number for number in (*before, *passed) if number != seq)[-MAX_SKIPPED:]
 
 
 def _check_charter(state: State, statement: Statement) -> None:

@@ -231,6 +231,9 @@ class State(Document):
     """Every key that was ever seated: none comes back in another place."""
     revoked: tuple[str, ...] = ()
     seqs: dict[str, int] = Field(default_factory=dict)
+    """Highest number of a statement of each author."""
+    skipped: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    """The latest lower numbers that it did not use: a statement that only stops may still come."""
     proposals: dict[Digest, ProposalSeat] = Field(default_factory=dict)
     halts: dict[Digest, HaltSeat] = Field(default_factory=dict)
     runs: dict[Digest, RunSeat] = Field(default_factory=dict)

@@ -10,7 +10,7 @@ from concord.charter.constitution import Charter
 from concord.charter.fields import Threshold
 from concord.crypto.keys import PublicKey
 from concord.ledger.state.model import State
-from concord.ledger.statements.evidence import Release
+from concord.ledger.statements.evidence import DatasetRecord, Release
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.membership import (
     Founding,
@@ -65,6 +65,21 @@ COORDINATOR_MAY = (*COORDINATOR_ONLY, Decision)
 """All that the role says. Its holder speaks as a member otherwise, or the role would be a vote."""
 GATHERING_S = 7 * 86_400
 """How long signatures of several parties may be gathered."""
+
+
+def may_come_late(statement: Statement) -> bool:
+    """Whether a statement may stand behind later ones of its author, once.
+
+    A member stops by a command while its process says other things, with higher numbers. What it
+    says then can only forbid: a coordinator that holds it back and brings it later gains nothing.
+    """
+    match statement.body:
+        case DatasetRecord():
+            return statement.body.revoked
+        case Halt():
+            return statement.body.scope == "self"
+        case _:
+            return False
 
 
 def gathered(statement: Statement) -> bool:
