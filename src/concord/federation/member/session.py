@@ -162,9 +162,7 @@ class MemberSession:
         used = [one.name for one in datasets(self._folder) if not one.revoked]
         self._voice.use_datasets(used or None)
         check_devices(self._text)
-        counts = self._text.prepare()
-        self._voice.uses(self._text.datasets)
-        self._send(Prepared(text=counts))
+        self._send(Prepared(text=self._text.prepare()))
 
     def _use_tokenizer(self, message: UseTokenizer, frame: Frame) -> None:
         if self._group is not None:

@@ -16,7 +16,7 @@ from concord.data.prepare import TextSummary, prepare_parts, prepared_earlier, r
 from concord.data.samples import SampleOrder
 from concord.data.shards import TokenShards, write_shards
 from concord.data.summary import Part
-from concord.federation.datasets import datasets, split_key, text_parts
+from concord.federation.datasets import split_key, text_parts
 from concord.federation.folders import MemberFolder
 from concord.federation.member.audit_folder import AuditFolder
 from concord.federation.member.privacy_file import load_privacy
@@ -45,8 +45,6 @@ class MemberText:
         self.sensitive = Sensitive(folder, run)
         self._source_digest: Digest = ""
         self._revoked = False
-        self.datasets: tuple[str, ...] | None = None
-        """Whose text is prepared, by name; None where no record describes it."""
         self._counting: CountingMember | None = None
         self._shards: TokenShards | None = None
         self._planted: PlantedText | None = None
@@ -70,9 +68,6 @@ class MemberText:
         return text_counts(summary)
 
     def _summary(self) -> TextSummary:
-        known = datasets(self.folder)
-        standing = tuple(one.name for one in known if not one.revoked)
-        self.datasets = (standing or tuple(one.name for one in known)) if known else None
         try:
             parts = text_parts(self.folder, apart=self.sensitive.datasets)
         except DatasetsRevoked:

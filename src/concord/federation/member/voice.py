@@ -62,7 +62,6 @@ class MemberVoice:
         self._keys = KeyRing(folder.private)
         self._signer = Signer(folder.id, "member", self._keys, clock)
         self._store = WitnessStore(folder.witness)
-        self._datasets: tuple[str, ...] | None = None
         self._consent = MemberConsent(folder)
         self._granted: Answer | None = None
         self._datasets: tuple[str, ...] | None = None
@@ -71,10 +70,6 @@ class MemberVoice:
     def use_datasets(self, names: Iterable[str] | None) -> None:
         """Name the datasets whose text was prepared; None: none is described, or nobody knows."""
         self._datasets = None if names is None else tuple(sorted(names))
-
-    def uses(self, datasets: tuple[str, ...] | None) -> None:
-        """Ask the policy about these datasets, whose text is prepared; None: about all."""
-        self._datasets = datasets
 
     def take_documents(self, payload: bytes) -> None:
         """Keep documents under their digests; what nobody names is never read."""
