@@ -85,6 +85,15 @@ def test_an_audit_does_not_change_the_update(tmp_path):
     assert audited.train()[0].payload_digest == plain.train()[0].payload_digest
 
 
+def test_rows_of_another_attempt_are_those_that_it_trains_on(tmp_path):
+    member = Lab(tmp_path, privacy=AUDIT)
+    audit = member.training._audit
+    total = member.run.rounds.count * member.run.rounds.inner_steps
+    audit.look_before(1, 4, attempt=2)
+    trained = np.concatenate([member.text.batch(2 * total + 4 + k) for k in range(4)]).tolist()
+    assert all(row in trained for row in audit._rows["round"].tolist())
+
+
 def test_canaries_are_fixed_and_committed_to_before_training(tmp_path):
     member = Lab(tmp_path, privacy=AUDIT)
     (path,) = (member.folder.private / "audit" / "tiny").glob("canaries-*.json")

@@ -23,7 +23,6 @@ from concord.federation.folders import MemberFolder
 from concord.federation.member.audit_folder import NAN, AuditFolder
 from concord.federation.member.privacy_file import load_privacy
 from concord.federation.member.text import MemberText
-from concord.model.tensors import roles
 from concord.model.tokenizer import Tokenizer
 from concord.train.audit.measures import (
     auc,
@@ -66,8 +65,9 @@ class MemberAudit:
         self._text = text
         self._run = text.run
         self._trainer = trainer
-        found = [name for name, role in roles(trainer.model).items() if role == "embedding"]
-        self._embedding = found[0]
+        read = trainer.model.get_input_embeddings().weight
+        named = trainer.model.named_parameters()
+        self._embedding = next(name for name, parameter in named if parameter is read)
         self._heldout: Rows | None = None
         self._script: NDArray[np.bool_] | None = None
         self._before: dict[str, RowScores] = {}
@@ -75,6 +75,7 @@ class MemberAudit:
         self._own_VD: FloatArray | None = None
         self._cosine = NAN
         self._seconds = 0.0
+        self._samples_from = 0
         self._held_back = bool(reports := self._kept.reports()) and bool(
             over_limits(reports[-1], self.settings.limits)
         )
@@ -84,11 +85,17 @@ class MemberAudit:
         every = self.settings.every_rounds
         return bool(every) and (self._held_back or round_ % every == 0)
 
-    def look_before(self, round_: int, steps: int) -> None:
-        """Score rows by the base, which the trainer holds; `look_after` is told the same round."""
+    def look_before(self, round_: int, steps: int, *, attempt: int = 0) -> None:
+        """Score rows by the base, which the trainer holds; `look_after` is told the same round.
+
+        Args:
+            attempt: Another one of the round trains on other samples (see `InnerTraining`).
+        """
         began_s = time.perf_counter()
+        other_samples = attempt * total_steps(self._run.rounds)
+        self._samples_from = first_step(self._run.rounds, round_) + other_samples
         self._rows = {
-            "round": self._rows_of_round(round_, steps),
+            "round": self._rows_of_round(steps),
             "text": self._rows_of_text(round_),
             "heldout": self._rows_held_out(),
         }
@@ -194,16 +201,16 @@ class MemberAudit:
         base_VD = base[self._embedding]
         used_V = np.zeros(len(base_VD), np.bool_)
         for k in range(steps):
-            used_V[self._text.batch(begin + k)] = True
+            used_V[self._text.batch(self._samples_from + k)] = True
         kept = kept_share(rates, inner.weight_decay)
         return token_set_auc(row_movement(update[self._embedding], base_VD, kept), used_V)
 
     def _score(self, rows: Rows) -> RowScores:
         return score_rows(self._trainer.model, rows)
 
-    def _rows_of_round(self, round_: int, steps: int) -> Rows:
+    def _rows_of_round(self, steps: int) -> Rows:
         """One row each of steps spread over the round."""
-        begin, count = first_step(self._run.rounds, round_), self.settings.rows
+        begin, count = self._samples_from, self.settings.rows
         size = self._text.batch_size
         count = min(count, steps * size)
         found = [(k * steps // count, k % size) for k in range(count)]

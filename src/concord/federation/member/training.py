@@ -197,7 +197,7 @@ class MemberTraining:
         batch_tokens = self.run.inner.batch_tokens
         self._text.sensitive.charge(plan.inner_steps)
         if audited := self._audit.due(plan.round):
-            self._audit.look_before(plan.round, plan.inner_steps)
+            self._audit.look_before(plan.round, plan.inner_steps, attempt=plan.attempt)
         stats, counts_V = self._inner.take_steps(
             plan.round,
             plan.inner_steps,
