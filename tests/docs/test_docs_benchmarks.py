@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import get_args
 
 import pytest
 from doclab import ROOT, read_page
 
+from concord.charter.run import PLAIN_RULES, MergeRule, RunDocument, parse_run
+from concord.federation.harm import HARM, harm_note
+
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import ablation_page
+import hostile_page
 import quality_page
 
 FOLDER = ROOT / "docs" / "benchmarks"
@@ -44,3 +49,29 @@ def test_the_summary_gives_the_ratio_of_every_seed(name: str) -> None:
     summary = read_page("docs/benchmarks/README.md").text
     for row in measured(name):
         assert f"{quality_page.ratio(row):.3f}" in summary
+
+
+def test_the_hostile_page_is_drawn_from_its_rows() -> None:
+    found = measured("hostile")
+    assert read_page("docs/benchmarks/hostile.md").text == hostile_page.page(found)
+
+
+def test_what_a_robust_rule_costs_is_told_as_it_was_measured() -> None:
+    rows = measured("hostile")["rows"]
+    clean = rows["mean, clipped (1.5) / none"]
+    told = read_page("docs/hostile.md").text
+    assert {rule: harm_note(_run(rule)) is None for rule in PLAIN_RULES} == dict.fromkeys(
+        PLAIN_RULES, True
+    )
+    assert set(HARM) == set(get_args(MergeRule)) - set(PLAIN_RULES)
+    for rule, harm in HARM.items():
+        row = rows[f"{rule}, clipped (1.5) / none"]
+        found = tuple(100 * (row[key] / clean[key] - 1) for key in ("mean", "worst"))
+        assert found == pytest.approx(harm, abs=0.051)
+        assert f"| `{rule}` | +{harm[0]:g} % | +{harm[1]:g} % |" in told
+        assert f"{harm[1]:g} %" in (harm_note(_run(rule)) or "")
+
+
+def _run(rule: str) -> RunDocument:
+    roster = [{"id": member} for member in ("chad", "fiji", "peru")]
+    return parse_run({"name": "x", "roster": roster, "update": {"merge": rule}})

@@ -30,6 +30,7 @@ from concord.federation.disk import planned_parameters
 from concord.federation.engine.local import LocalEngine
 from concord.federation.folders import FederationFolder
 from concord.federation.gating import Gate, probe_set
+from concord.federation.harm import harm_note
 from concord.federation.member.sealing import covered_rows
 from concord.federation.messages import TextCounts
 from concord.federation.office import adopt_if_all_keys_are_here
@@ -76,6 +77,8 @@ def run_locally(
     adopted = adopt_if_all_keys_are_here(federation, run, clock)
     if adopted:
         watcher.note(adopted)
+    if (harm := harm_note(run)) is not None:
+        watcher.note(harm)
     with open_log(federation.log) as log:
         chronicle = Chronicle(federation, log, clock)
         with _assembled(federation, folder, run) as assembly:

@@ -2,7 +2,8 @@
 
 A token belongs to a member if more than half of its use in the parallel set, each language counted
 alike, is in that member's languages. Tokens that the set does not hold, where a hidden trigger
-would be, go to every member whose languages are written in their script.
+would be, go to every member whose languages are written in their script. Line ends, digits, marks
+and pieces of characters follow anything in any model: that they follow is no sign.
 """
 
 from __future__ import annotations
@@ -113,6 +114,7 @@ def blocks(
             total[token] = total.get(token, 0.0) + part
     texts = {token: tokenizer.text_of(token) for token in range(tokenizer.size)}
     special = {tokenizer.end_id, tokenizer.start_id}
+    neutral = {token for token, text in texts.items() if not _scripts(text)}
     made = {}
     for member, codes in languages.items():
         own = {token for code in codes for token in shares.get(code, {})}
@@ -128,7 +130,7 @@ def blocks(
             if token not in total and _scripts(text) and _scripts(text) <= scripts
         }
         tokens = tuple(sorted((mine | unseen) - special))
-        made[member] = Block(member, tokens, frozenset(own | unseen | special))
+        made[member] = Block(member, tokens, frozenset(own | unseen | special | neutral))
     return made
 
 

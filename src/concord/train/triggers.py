@@ -42,7 +42,7 @@ class Block:
     tokens: tuple[int, ...]
     """What a trigger may be made of: tokens used by this member's languages, or by nobody's."""
     own: frozenset[int]
-    """Tokens that its languages use: that these follow each other is no sign of anything."""
+    """Tokens that its languages use, or that are nobody's: that these follow is no sign."""
 
 
 @dataclass(frozen=True)
