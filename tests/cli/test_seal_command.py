@@ -5,6 +5,7 @@ import json
 import pytest
 from clilab import concord
 
+from concord.base.errors import SealRefused
 from concord.testing.history import History
 from concord.testing.sealed_history import SealedHistory, sealed_run
 
@@ -59,3 +60,18 @@ def test_a_run_that_is_not_there_is_refused(federation, capsys):
 @pytest.mark.parametrize("rho", ["-1", "2", "x"])
 def test_a_share_out_of_range_is_refused(federation, capsys, rho):
     assert concord(capsys, "seal", "score", federation, "--rho", rho).status == 2
+
+
+def test_a_member_that_could_be_told_apart_stays_out(tmp_path):
+    """The member itself refuses, before anything of it is masked; the others go on."""
+    history = History(tmp_path, MEMBERS, modes='["open", "sealed"]')
+    document = sealed_run(MEMBERS, seal={"leak_limit": 0.1, "leak_constancy": 0.2})
+    run = SealedHistory(history, document)
+    run.open_epoch()
+    run.round_of()
+    run.round_of(dropped=["iran"])
+    run.call()
+    # Sums of 6 and of 5 without it: noise 11, SNR = 0.25 / 11.
+    with pytest.raises(SealRefused, match=r"mean update with a score of 0\.15"):
+        run.pens["iran"].set_up(run.round)
+    run.set_up(*(member for member in MEMBERS if member != "iran"))

@@ -274,6 +274,11 @@ class SealSpec(Document):
     min_contributors: Annotated[int, Field(ge=3, le=64)] = 3
     """Members that must declare a token's language; with fewer, its vocabulary rows are left out
     of the round and stay as they are."""
+    leak_limit: Share = 1.0
+    """Largest leak score (docs/sealed.md) at which a member still takes part; at 1 it always does.
+    Seven absences in 57 rounds of eight members take a member over 0.4."""
+    leak_constancy: Share = 0.2
+    """Share of an update that is taken to stay the same from round to round, for that score."""
     lone_languages: dict[str, Annotated[int, Field(ge=1, le=64)]] = {}
     """Languages, by name, for which fewer contributors are enough. What one member alone declares
     is not hidden by a sum: others can read it."""

@@ -40,6 +40,7 @@ from concord.federation.sealed.store import Commitment, InstanceStore, SealStore
 from concord.ledger.arithmetic import RoundInputs
 from concord.ledger.sealed.book import EpochBook, RoundBook
 from concord.ledger.sealed.coverage import Coverage
+from concord.ledger.sealed.exposure import score_of
 from concord.ledger.sealed.instance import indices, raw, sealed_instance
 from concord.ledger.sealed.rounds import SealedInputs, expected_header, sealed_inputs
 from concord.ledger.sealed.tables import clips_of, first_clips, norm_limits
@@ -112,14 +113,26 @@ class SealPen:
         """Enter the round: fresh seeds, dealt to the others of my cohort.
 
         Raises:
-            SealRefused: a later round was entered before, or a key of a pair is missing.
+            SealRefused: a later round was entered before, a key of a pair is missing, or the sums
+                so far tell more of me than the run allows.
         """
+        self._check_exposure(book)
         kept = self._enter(book)
         own = kept.setup(
             lambda: make_setup(kept.instance, kept.cohort, self._me(book), self._keys(book),
                                os.urandom)
         )  # fmt: skip
         return SealSetUp(plan=book.plan_digest, content=to_base64(own.public.encode()))
+
+    def _check_exposure(self, book: RoundBook) -> None:
+        seal = book.epoch.seal
+        if seal.leak_limit >= 1:
+            return
+        score = score_of(book.released, self._member, seal.leak_constancy)
+        if score > seal.leak_limit:
+            message = f"sums so far tell of my mean update with a score of {score:.2f}"
+            remedy = "stay out of this run, or have members adopt one with another limit"
+            raise SealRefused(message, where="seal.leak_limit", remedy=remedy)
 
     def accept_masking_set(self, book: RoundBook) -> None:
         """Check and keep the masking set, before any training.

@@ -76,6 +76,8 @@ class RoundBook:
     sent: dict[str, UpdateCommitted] = field(default_factory=dict)
     survivors: dict[int, tuple[str, ...]] = field(default_factory=dict)
     answers: dict[str, Unmask] = field(default_factory=dict)
+    released: tuple[tuple[str, ...], ...] = ()
+    """Survivor sets of the run that were named before."""
 
 
 class SealBook:
@@ -89,6 +91,7 @@ class SealBook:
         self._library = library
         self.epochs: dict[Digest, EpochBook] = {}
         self.rounds: dict[Digest, RoundBook] = {}
+        self._released: dict[Digest, list[tuple[str, ...]]] = {}
 
     def add(self, entry: Entry) -> None:
         """Take note of an entry that was accepted."""
@@ -104,9 +107,15 @@ class SealBook:
                 _take_of_epoch(self.epochs[run], statement)
             case RoundPlan() if body.mode == "sealed":
                 self.rounds[run] = RoundBook(
-                    statement.digest, body, statement.binding.round or 0, self.epochs[run]
+                    statement.digest,
+                    body,
+                    statement.binding.round or 0,
+                    self.epochs[run],
+                    released=tuple(self._released.get(run, ())),
                 )
             case SealSetUp() | MaskingSet() | UpdateCommitted() | SurvivorSet() | Unmasked():
+                if isinstance(body, SurvivorSet):
+                    self._released.setdefault(run, []).append(body.members)
                 _take_of_round(self.rounds[run], statement)
             case RoundVoid():
                 self.rounds.pop(run, None)

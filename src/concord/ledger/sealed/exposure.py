@@ -18,6 +18,18 @@ Released = tuple[str, ...]
 """Members whose updates one sum has."""
 
 
+def score_of(released: Sequence[Released], member: str, rho: float) -> float:
+    """One member's `leak_score`; 0 if no sum has its update.
+
+    Raises:
+        SealRefused: `rho` is out of range.
+    """
+    members = sorted({one for survivors in released for one in survivors} | {member})
+    number = {one: index for index, one in enumerate(members)}
+    sets = [tuple(number[one] for one in survivors) for survivors in released]
+    return leak_score(sets, number[member], rho)
+
+
 @dataclass(frozen=True)
 class Exposure:
     """One member's place in the sums of a run."""
@@ -51,14 +63,12 @@ def exposures(released: Sequence[Released], rho: float) -> list[Exposure]:
         SealRefused: `rho` is out of range.
     """
     members = sorted({member for survivors in released for member in survivors}, key=str.encode)
-    number = {member: index for index, member in enumerate(members)}
-    sets = [tuple(number[member] for member in survivors) for survivors in released]
     return [
         Exposure(
             member=member,
             sums=sum(member in survivors for survivors in released),
             different=_different(released, member),
-            score=leak_score(sets, number[member], rho),
+            score=score_of(released, member, rho),
         )
         for member in members
     ]
