@@ -27,6 +27,9 @@ from concord.charter.run import Document, RunDocument, describe, load_run
 from concord.charter.template import default_policy
 from concord.ledger.keyring import KeyRing
 
+REVOKED = "revoked"
+"""File beside a dataset's record at its member, once the member revoked it."""
+
 
 class MemberFile(Document):
     """What a member decides for itself. Relative paths start at the member's folder."""

@@ -27,9 +27,9 @@ from concord.charter.run import describe
 from concord.crypto.commitments import SECRET_BYTES
 from concord.data.corpus import TextPart
 from concord.data.personal import PersonalDataRule, known_jurisdictions
-from concord.federation.folders import MemberFolder, toml_string
+from concord.federation.folders import REVOKED, MemberFolder, toml_string
 
-RECORD, LEAVES, SOURCES, REVOKED = "record.json", "leaves.bin", "sources", "revoked"
+RECORD, LEAVES, SOURCES = "record.json", "leaves.bin", "sources"
 
 
 @dataclass(frozen=True)

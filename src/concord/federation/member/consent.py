@@ -25,8 +25,7 @@ from concord.charter.bundle import CharterBundle, member_policy
 from concord.charter.cedar_text import MAX_TEXT_BYTES
 from concord.charter.dataset import dataset_attributes, parse_record
 from concord.charter.policy import Policy
-from concord.federation.datasets.files import REVOKED
-from concord.federation.folders import MemberFolder
+from concord.federation.folders import REVOKED, MemberFolder
 from concord.ledger.answers import Answer, answer_from, decide
 from concord.ledger.permission import Action, Circumstances, Holding, RoundAsked, holdings
 from concord.ledger.state.library import Library
