@@ -2,7 +2,8 @@
 
 A token belongs to a member if more than half of its use in the parallel set, each language counted
 alike, is in that member's languages. Tokens that the set does not hold, where a hidden trigger
-would be, go to every member whose languages are written in their script. Line ends, digits, marks
+would be, go to the one member whose languages are written in their script; where several share a
+script, nobody can say whose they are, and they are not tried. Line ends, digits, marks
 and pieces of characters follow anything in any model: that they follow is no sign.
 """
 
@@ -115,22 +116,29 @@ def blocks(
     texts = {token: tokenizer.text_of(token) for token in range(tokenizer.size)}
     special = {tokenizer.end_id, tokenizer.start_id}
     neutral = {token for token, text in texts.items() if not _scripts(text)}
-    made = {}
-    for member, codes in languages.items():
-        own = {token for code in codes for token in shares.get(code, {})}
-        mine = {
+    own = {m: {t for c in codes for t in shares.get(c, {})} for m, codes in languages.items()}
+    mine = {
+        member: {
             token
-            for token in own
+            for token in own[member]
             if sum(shares.get(code, {}).get(token, 0.0) for code in codes) > total[token] / 2
         }
-        scripts = {script for token in mine for script in _scripts(texts[token])}
+        for member, codes in languages.items()
+    }
+    scripts = {
+        m: {s for token in found for s in _scripts(texts[token])} for m, found in mine.items()
+    }
+    made = {}
+    for member in languages:
+        alone = scripts[member] - {s for m, found in scripts.items() if m != member for s in found}
         unseen = {
             token
             for token, text in texts.items()
-            if token not in total and _scripts(text) and _scripts(text) <= scripts
+            if token not in total and _scripts(text) and _scripts(text) <= alone
         }
-        tokens = tuple(sorted((mine | unseen) - special))
-        made[member] = Block(member, tokens, frozenset(own | unseen | special | neutral))
+        tokens = tuple(sorted((mine[member] | unseen) - special))
+        said = frozenset(own[member] | unseen | special | neutral)
+        made[member] = Block(member, tokens, said)
     return made
 
 
