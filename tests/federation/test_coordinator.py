@@ -6,13 +6,18 @@ import signal
 import pytest
 from scriptedlab import MEMBERS, ROUNDS, Federation, document
 
+from concord.base.clock import SystemClock
 from concord.base.digest import digest_file
 from concord.base.errors import CheckpointError, CorpusEmpty, QuorumLost
 from concord.base.tensors import TensorFile
 from concord.charter.run import parse_run
+from concord.federation.folders import FederationFolder
+from concord.federation.office import Office
 from concord.federation.records import RunFolder
 from concord.federation.watcher import Watcher
+from concord.ledger.inbox import Inbox
 from concord.ledger.replay import Replayer, read_run
+from concord.ledger.statements.votes import Ballot, Proposal, StartRun
 
 pytestmark = pytest.mark.processes
 
@@ -39,6 +44,38 @@ def test_every_member_measured_the_final_base(federation):
     found = list(RunFolder(federation.root, "test").evaluations())
     final = {member for member, e in found if e.base == records[-1].base}
     assert final == set(MEMBERS)
+
+
+class Proposing(Watcher):
+    """Proposes another run by command while this one goes on, and votes for it."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def committed(self, record):
+        if record.round != 2:
+            return
+        office = Office(FederationFolder(self.root), SystemClock())
+        digest = office.library.put_run(document(count=9))
+        change = StartRun(document=digest)
+        closes = office.now() + 86_400
+        body = Proposal(title="Another", text="", change=change, closes=closes)
+        proposal = office.say(body, party="chad").entry.statement.digest
+        office.say(Ballot(proposal=proposal, choice="yes"), party="fiji")
+
+
+def test_members_deliberate_by_command_while_a_run_goes_on(federation):
+    records = federation.run(watcher=Proposing(federation.root))
+    assert all(set(record.contributions) == set(MEMBERS) for record in records[1:])
+    (seat,) = [
+        seat
+        for seat in Office(
+            FederationFolder(federation.root), SystemClock()
+        ).logged.proposals.values()
+        if isinstance(seat.change, StartRun) and seat.votes.keys() == {"fiji"}
+    ]
+    assert seat.outcome is None
+    assert not Inbox(federation.root / "log" / "inbox").refused()
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ class Forger:
 
     def say(self, body, party, role="member", *, at=None, key=None, run=None, round_=None, **how):
         """A new statement, at the end or at an index, signed by a key that is here or given."""
-        seq = self.state.seqs.get(f"{role}:{party}", -1) + 1
+        seq = self.state.next_number(role, party)
         charter = how.pop("charter", self.state.charter)
         statement = Statement(
             body=body,

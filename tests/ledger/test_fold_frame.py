@@ -181,55 +181,77 @@ def test_what_the_coordinator_says_no_member_says(fold, body):
     fold.refuse("in the role 'coordinator' only", body, "fiji", run=run)
 
 
-# --- what only stops may come late --------------------------------------------------------------
+# --- what is said by command while a run goes on -------------------------------------------------
 
 
 def recorded(fold, *, revoked=False):
     return evidence.DatasetRecord(dataset="news", record=some("record"), revoked=revoked)
 
 
-def test_a_revocation_may_stand_behind_what_its_member_said_later(fold):
+@pytest.fixture
+def running(fold):
+    """A federation in a round; fiji's process can speak."""
     fold.say(recorded(fold), "fiji")
-    late = fold.entry(recorded(fold, revoked=True), "fiji")
-    fold.now += DAY
-    fold.say(word(fold), "fiji")
-    fold.take(late)
-    assert fold.state.datasets["fiji"] == {}
-    assert fold.state.seqs["member:fiji"] == fold.seq, "the higher number stands"
+    run = fold.open_run()
+    plan = fold.call(run)
+
+    def speak():
+        fold.say(rounds.Refused(plan=plan, reason="busy"), "fiji", run=run, round_=0)
+
+    fold.speak = speak
+    return fold
 
 
-def test_a_members_halt_of_itself_may_stand_behind_what_it_said_later(fold):
-    body = oversight.Halt(scope="self", ground="audit", reason="", until=NOON + DAY)
-    late = fold.entry(body, "fiji")
-    fold.say(word(fold), "fiji")
-    fold.take(late)
-    assert fold.state.halt_of("fiji", fold.now) is not None
+@pytest.mark.parametrize(
+    "body",
+    [
+        evidence.DatasetRecord(dataset="news", record=some("record"), revoked=True),
+        oversight.Halt(scope="self", ground="audit", reason="", until=NOON + 2 * DAY),
+        membership.Leave(),
+    ],
+    ids=lambda body: body.KIND,
+)
+def test_what_only_forbids_holds_however_long_it_waited(running, body):
+    late = running.entry(body, "fiji")
+    running.now += DAY
+    running.say(word(running), "chad")
+    running.take(late)
+    assert running.state.size == len(running.entries)
 
 
-def test_what_came_late_does_not_come_twice(fold):
-    fold.say(recorded(fold), "fiji")
-    late = fold.entry(recorded(fold, revoked=True), "fiji")
-    fold.say(word(fold), "fiji")
-    fold.take(late)
-    fold.say(recorded(fold), "fiji")
-    with fold.refused("a replay"):
-        fold.take(late)
+def test_a_statement_by_command_may_stand_behind_what_the_process_said_later(running):
+    late = running.entry(recorded(running), "fiji")
+    running.speak()
+    running.take(late)
 
 
-def test_what_permits_does_not_come_late(fold):
-    late = fold.entry(recorded(fold), "fiji")
-    fold.say(word(fold), "fiji")
-    with fold.refused("a replay"):
-        fold.take(late)
+def test_what_permits_does_not_wait_for_ever(running):
+    late = running.entry(recorded(running), "fiji")
+    running.now += DAY
+    running.say(word(running), "chad")
+    with running.refused("is older than what stands before it"):
+        running.take(late)
 
 
-def test_only_few_numbers_are_kept_open(fold):
-    late = fold.entry(recorded(fold, revoked=True), "fiji")
-    fold.seq += 10**12
-    fold.say(recorded(fold), "fiji")
-    assert len(fold.state.skipped["member:fiji"]) <= 32
-    with fold.refused("a replay"):
-        fold.take(late)
+def test_what_was_said_by_command_keeps_its_order(running):
+    first = running.entry(recorded(running, revoked=True), "fiji")
+    running.say(recorded(running), "fiji")
+    with running.refused("a replay"):
+        running.take(first)
+
+
+def test_a_revocation_does_not_come_twice(running):
+    late = running.entry(recorded(running, revoked=True), "fiji")
+    running.speak()
+    running.take(late)
+    running.say(recorded(running), "fiji")
+    with running.refused("a replay"):
+        running.take(late)
+
+
+def test_no_number_serves_twice_though_lanes_are_two(running):
+    running.speak()
+    assert running.state.next_number("member", "fiji") == running.seq + 1
 
 
 # --- what several sign, over days ---------------------------------------------------------------

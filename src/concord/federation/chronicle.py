@@ -44,7 +44,9 @@ class Chronicle:
         self._objects = federation.objects
         self.library = ObjectLibrary(federation.objects)
         self._replica = Replica(self.library)
-        self._replica.extend(log.entries(0, log.size))
+        self._named: dict[int, tuple[Digest, ...]] = {}
+        for index, entry in enumerate(self._replica.extend(log.entries(0, log.size))):
+            self._name(index, entry)
         self._replica.require_founded()
         self._pending: list[bytes] = []
         self._told: dict[str, int] = {}
@@ -99,6 +101,7 @@ class Chronicle:
         return self.library.charter(self.state.charter).log.clock_skew_s
 
     def _take(self, entry: Entry) -> None:
+        self._name(self._replica.size, entry)
         self._replica.take(entry)
         self._pending.append(entry.data)
 
@@ -173,21 +176,18 @@ class Chronicle:
         """How many entries a member was sent."""
         return self._told.get(member, 0)
 
-    def knows_nothing(self, member: str) -> bool:
-        return member not in self._told
+    def documents_for(self, member: str) -> tuple[TakeDocuments, bytes] | None:
+        """Charters and run documents that what a member has not seen yet names, if it names any."""
+        start = self._told.get(member, 0)
+        named = (found for index, found in self._named.items() if index >= start)
+        digests = dict.fromkeys(digest for found in named for digest in found)
+        if not digests:
+            return None
+        return TakeDocuments(), join([self._objects.get(digest) for digest in digests])
 
-    def documents(self) -> tuple[TakeDocuments, bytes]:
-        """All charters and run documents that the log names, for a member that has none."""
-        found = [self._objects.get(digest) for digest in self._document_digests()]
-        return TakeDocuments(), join(found)
-
-    def _document_digests(self) -> Iterable[Digest]:
-        self.flush()
-        named: dict[Digest, None] = {}
-        for data in self._log.entries():
-            for digest in self.library.named_by(Entry.parse(data).statement):
-                named[digest] = None
-        return named
+    def _name(self, index: int, entry: Entry) -> None:
+        if found := self.library.named_by(entry.statement):
+            self._named[index] = found
 
     def cosigned(self, member: str, message: Cosigned) -> bool:
         """A member's cosignature; False for one of an older checkpoint, of no use any more.

@@ -26,9 +26,8 @@ class Telling:
         self._chronicle.seal()
         self._asked = set(self._assembly.seated)
         for member in sorted(self._asked):
-            if self._chronicle.knows_nothing(member):
-                message, documents = self._chronicle.documents()
-                self._assembly.engine.send(member, message, documents)
+            if (documents := self._chronicle.documents_for(member)) is not None:
+                self._assembly.engine.send(member, *documents)
             news, entries = self._chronicle.news_for(member)
             self._assembly.engine.send(member, news, entries)
 

@@ -55,7 +55,7 @@ class Signer:
         self, state: State, body: Body, *, run: Digest | None = None, round_: int | None = None
     ) -> Statement:
         """The statement that `say` signs."""
-        name = f"{self.author.role}:{self.author.party}"
+        floor = state.next_number(self.author.role, self.author.party)
         time = int(self._clock.unix_s())
         return Statement(
             body=body,
@@ -63,6 +63,6 @@ class Signer:
                 federation=state.federation, charter=state.charter_at(time), run=run, round=round_
             ),
             author=self.author,
-            seq=self._keys.next_number(state.seqs.get(name, -1) + 1),
+            seq=self._keys.next_number(floor),
             time=time,
         )

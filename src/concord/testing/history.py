@@ -188,7 +188,7 @@ class History:
                 federation=state.federation, charter=state.charter, run=run, round=round_
             ),
             author=Author(role=role, party=party),
-            seq=state.seqs.get(f"{role}:{party}", -1) + 1,
+            seq=state.next_number(role, party),
             time=self.now,
         )
 

@@ -23,6 +23,7 @@ from concord.ledger.state.signers import (
     GATHERING_S,
     Requirement,
     gathered,
+    lane_of,
     may_come_late,
     required,
 )
@@ -78,10 +79,6 @@ def replay(entries: Iterable[Entry], library: Library) -> State:
     return state
 
 
-MAX_SKIPPED = 32
-"""Numbers of an author that are kept open for statements that come late."""
-
-
 def apply(state: State, entry: Entry, library: Library) -> State:
     """The state after one more entry.
 
@@ -109,11 +106,10 @@ def _applied(state: State, entry: Entry, library: Library) -> State:
     charter = library.charter(statement.body.charter if founding else state.charter)  # type: ignore[attr-defined]
     _check_charter(state, statement)
     # 2. order and time
-    author = f"{statement.author.role}:{statement.author.party}"
-    last, together = state.seqs.get(author, -1), gathered(statement)
-    skipped = state.skipped.get(author, ())
+    lane = lane_of(statement)
+    last, together = state.seqs.get(lane, -1), gathered(statement)
     stops = may_come_late(statement)
-    if statement.seq <= last and not together and not (stops and statement.seq in skipped):
+    if statement.seq <= last and not together:
         raise StatementRefused(
             f"number {statement.seq} was used by its author before: a replay", where="seq"
         )
@@ -129,16 +125,9 @@ def _applied(state: State, entry: Entry, library: Library) -> State:
         update={
             "size": state.size + 1,
             "time": max(state.time, statement.time),
-            "seqs": put(after.seqs, author, max(last, statement.seq)),
-            "skipped": put(after.skipped, author, _skipped(skipped, last, statement.seq)),
+            "seqs": put(after.seqs, lane, max(last, statement.seq)),
         }
     )
-
-
-def _skipped(before: tuple[int, ...], last: int, seq: int) -> tuple[int, ...]:
-    """Numbers below the highest that an author did not use yet: the latest few of them."""
-    passed = range(max(last + 1, seq - MAX_SKIPPED), seq)
-    return tuple(number for number in (*before, *passed) if number != seq)[-MAX_SKIPPED:]
 
 
 def _check_charter(state: State, statement: Statement) -> None:

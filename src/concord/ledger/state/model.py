@@ -231,9 +231,7 @@ class State(Document):
     """Every key that was ever seated: none comes back in another place."""
     revoked: tuple[str, ...] = ()
     seqs: dict[str, int] = Field(default_factory=dict)
-    """Highest number of a statement of each author."""
-    skipped: dict[str, tuple[int, ...]] = Field(default_factory=dict)
-    """The latest lower numbers that it did not use: a statement that only stops may still come."""
+    """Highest number of a statement of each author, in a run and outside of runs."""
     proposals: dict[Digest, ProposalSeat] = Field(default_factory=dict)
     halts: dict[Digest, HaltSeat] = Field(default_factory=dict)
     runs: dict[Digest, RunSeat] = Field(default_factory=dict)
@@ -252,6 +250,11 @@ class State(Document):
     def digest(self) -> Digest:
         """Same log, same digest, on every machine."""
         return digest_json(self.model_dump(mode="json"))
+
+    def next_number(self, role: str, party: str) -> int:
+        """A number for a party's statement: above all that it gave in a run or outside of one."""
+        name = f"{role}:{party}"
+        return max(self.seqs.get(lane, -1) for lane in (name, f"{name}:run")) + 1
 
     def charter_at(self, now: int) -> Digest:
         """The charter in force at this time, if nothing is decided until then."""

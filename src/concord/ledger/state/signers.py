@@ -18,6 +18,7 @@ from concord.ledger.statements.membership import (
     Join,
     KeyRevocation,
     KeyRotation,
+    Leave,
 )
 from concord.ledger.statements.oversight import Halt, HaltExtension, Resume
 from concord.ledger.statements.rounds import (
@@ -67,17 +68,30 @@ GATHERING_S = 7 * 86_400
 """How long signatures of several parties may be gathered."""
 
 
-def may_come_late(statement: Statement) -> bool:
-    """Whether a statement may stand behind later ones of its author, once.
+def lane_of(statement: Statement) -> str:
+    """What a statement's number is held against: what its author said in the same lane.
 
-    A member stops by a command while its process says other things, with higher numbers. What it
-    says then can only forbid: a coordinator that holds it back and brings it later gains nothing.
+    A party speaks by commands while its process speaks in a run, and neither knows when the other's
+    statements reach the log. So there are two lanes, each in the order of its numbers.
+    """
+    author = statement.author
+    name = f"{author.role}:{author.party}"
+    return name if statement.binding.run is None else f"{name}:run"
+
+
+def may_come_late(statement: Statement) -> bool:
+    """Whether a statement may be older than what stands before it.
+
+    A round can take hours, and what is handed in meanwhile waits. What only forbids keeps its worth:
+    a coordinator that holds it back and brings it later gains nothing.
     """
     match statement.body:
         case DatasetRecord():
             return statement.body.revoked
         case Halt():
             return statement.body.scope == "self"
+        case Leave():
+            return True
         case _:
             return False
 
