@@ -7,7 +7,7 @@ and not before; what lies in the run's folder is made from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from concord.base.clock import Clock
 from concord.base.digest import Digest

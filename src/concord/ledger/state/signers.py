@@ -82,8 +82,8 @@ def lane_of(statement: Statement) -> str:
 def may_come_late(statement: Statement) -> bool:
     """Whether a statement may be older than what stands before it.
 
-    A round can take hours, and what is handed in meanwhile waits. What only forbids keeps its worth:
-    a coordinator that holds it back and brings it later gains nothing.
+    A round can take hours, and what is handed in meanwhile waits. What only forbids keeps its
+    worth: a coordinator that holds it back and brings it later gains nothing.
     """
     match statement.body:
         case DatasetRecord():
