@@ -11,7 +11,7 @@ CORPORA ?= ../shared/corpora
 .PHONY: help demo test check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
-        bench-scan bench-privacy
+        bench-scan bench-privacy bench-sealed-run bench-sealed-time
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -92,6 +92,12 @@ bench-hostile: $(STAMP)  ## attacks against merge rules on small networks; half 
 
 bench-scan: $(STAMP)  ## the trigger scan on a planted and an honest federation
 	$(BIN)/python benchmarks/trigger_scan.py
+
+bench-sealed-run: $(STAMP)  ## a sealed run beside an open one, per language; long
+	$(BIN)/python benchmarks/sealed_run.py --corpora $(CORPORA)
+
+bench-sealed-time: $(STAMP)  ## a sealed round beside an open one, eight members, 50 MB
+	$(BIN)/python benchmarks/sealed_run_time.py
 
 bench-gpu: $(STAMP)  ## eight members, 30 to 60 M parameters; needs a GPU
 	$(BIN)/python benchmarks/quality.py --preset gpu --corpora $(CORPORA) --out docs/benchmarks
