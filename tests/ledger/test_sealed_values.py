@@ -178,6 +178,6 @@ def test_a_member_shortens_an_update_that_is_far_too_long():
 
 
 def test_scales_change_by_a_factor_of_two_at_most():
-    clips = {"layer.weight": 1.0}
-    assert next_clips(clips, {"layer.weight": 100.0}, 5)["layer.weight"] == 2.0
-    assert next_clips(clips, {"layer.weight": 0.0}, 5)["layer.weight"] == 0.5
+    clips, layout = {"layer.weight": 1.0}, update_layout(run_of(), SPECS, 1)
+    assert next_clips(layout, clips, {"layer.weight": 100.0}, 5)["layer.weight"] == 2.0
+    assert next_clips(layout, clips, {"layer.weight": 0.0}, 5)["layer.weight"] == 0.5

@@ -10,6 +10,7 @@ import numpy as np
 from concord.base.canonical import parse_json
 from concord.base.errors import MessageRefused
 from concord.charter.run import RunDocument
+from concord.data.bpe.alphabet import BYTE_LETTERS
 from concord.federation.member.text import MemberText
 from concord.federation.member.training import MemberTraining
 from concord.federation.sealed.part import Seal, Tell
@@ -19,6 +20,7 @@ from concord.ledger.sealed.coverage import Coverage, coverage_of
 from concord.model.tokenizer import Tokenizer
 
 MAX_PARALLEL_BYTES = 256 << 20
+ASCII = 128
 
 
 class NetworkTrainer:
@@ -55,12 +57,17 @@ def covered_rows(
 ) -> Coverage:
     """The vocabulary rows that too few members declare, by the lines of the parallel set.
 
-    The token that ends documents is everyone's. One that occurs in no line could be of each
-    language whose lines hold all its bytes.
+    The token that ends documents is everyone's, and so are single ASCII bytes but letters: line
+    ends, digits and signs are no language's, and line ends are in no line. A token that occurs in
+    no line could be of each language whose lines hold all its bytes.
     """
-    ends = [tokenizer.start_id, tokenizer.end_id]
+    plain = {BYTE_LETTERS[byte] for byte in range(ASCII) if not chr(byte).isalpha()}
+    everyones = [i for i in range(tokenizer.size) if tokenizer.spelling(i) in plain]
+    everyones += [tokenizer.start_id, tokenizer.end_id]
     occurring = {
-        language: np.unique([*ends, *(i for ids in tokenizer.encode_batch(found) for i in ids)])
+        language: np.unique(
+            [*everyones, *(i for ids in tokenizer.encode_batch(found) for i in ids)]
+        )
         for language, found in lines.items()
     }
     seen = set(np.concatenate(list(occurring.values())).tolist())

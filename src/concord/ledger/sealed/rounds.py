@@ -176,4 +176,4 @@ def merge_sealed(
         paths=paths,
     )
     clips = clips_of(sealed.table, inputs.update_layout.entries)
-    return made, next_clips(clips, mean.rms, len(weights))
+    return made, next_clips(inputs.update_layout, clips, mean.rms, len(weights))
