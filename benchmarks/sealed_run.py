@@ -52,9 +52,10 @@ from concord.model.tokenizer import Tokenizer
 from concord.update.combine import RoundPaths
 
 SIZES = {"model.hidden": 64, "model.layers": 2, "tokenizer.merges": 1500}
-OPEN = {"update.codec": "int8"}
+OPEN = {"open": "int8", "control": "bf16"}
+"""`control` differs from `open` by less than sealing does: how far apart two like runs come out."""
 SEALED: dict[str, Any] = {"update.codec": "ring16", "seal": {}}
-ARMS = ("open", "sealed", "left_out", "local_state")
+ARMS = ("open", "control", "sealed", "left_out", "local_state")
 
 
 class SealedSimulation(Simulation):
@@ -176,8 +177,8 @@ class Bench(Laboratory):
         }
 
     def _changes(self, name: str) -> dict[str, Any]:
-        if name == "open":
-            return OPEN
+        if name in OPEN:
+            return {"update.codec": OPEN[name]}
         languages = {code: 1 for one in self._roster for code in one["languages"]}
         named = {} if name == "left_out" else {"seal": {"lone_languages": languages}}
         state = {"inner.state.mode": "local"} if name == "local_state" else {}

@@ -8,6 +8,7 @@ from typing import Any
 
 TITLES = {
     "open": "open, int8",
+    "control": "open, bf16",
     "sealed": "sealed, all languages named",
     "left_out": "sealed, rows of lone languages left out",
     "local_state": "sealed, all named, second moments stay at home",
