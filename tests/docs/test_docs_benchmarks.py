@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import ablation_page
 import hostile_page
 import quality_page
+import sealed_run_page
 
 FOLDER = ROOT / "docs" / "benchmarks"
 PAGES = sorted(path.stem for path in FOLDER.glob("quality*.json"))
@@ -49,6 +50,12 @@ def test_the_summary_gives_the_ratio_of_every_seed(name: str) -> None:
     summary = read_page("docs/benchmarks/README.md").text
     for row in measured(name):
         assert f"{quality_page.ratio(row):.3f}" in summary
+
+
+def test_the_page_of_sealed_runs_is_drawn_from_its_rows() -> None:
+    text = read_page("docs/benchmarks/sealed-run.md").text
+    reading = "".join(text.partition("\n## Reading\n")[1:])
+    assert sealed_run_page.page(measured("sealed-run"), reading) == text
 
 
 def test_the_hostile_page_is_drawn_from_its_rows() -> None:
