@@ -42,7 +42,7 @@ class Federation:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "script.json").write_text(json.dumps(deeds))
 
-    def run(self, run=None, watcher=None, **engine_options):
+    def run(self, run=None, watcher=None, witness_patience_s=30.0, **engine_options):
         run = run or document()
         adopt_if_all_keys_are_here(FederationFolder(self.root), run, SystemClock())
         folder = RunFolder(self.root, run.name)
@@ -68,6 +68,7 @@ class Federation:
                     chronicle=Chronicle(FederationFolder(self.root), log, SystemClock()),
                     clock=SystemClock(),
                     watcher=watcher or Watcher(),
+                    witness_patience_s=witness_patience_s,
                 ).run()
         finally:
             engine.stop()

@@ -117,7 +117,8 @@ def test_a_slow_member_is_waited_for_within_the_grace(federation, undisturbed):
 
 def test_a_member_that_hangs_does_not_stop_the_round(federation):
     federation.script("chad", hang=1)
-    records = federation.run(document(min_grace_s=0.2, grace_share=0.0))
+    impatient = document(min_grace_s=0.2, grace_share=0.0)
+    records = federation.run(impatient, witness_patience_s=3.0)
     assert records[2].left_out["chad"].startswith("late")
     assert len(records) == ROUNDS + 1
 

@@ -93,6 +93,7 @@ class Coordinator:
         clock: Time, handed in.
         watcher: Looks on.
         gate: The probe gate, if the run has one.
+        witness_patience_s: How long members have to answer what needs no training.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Coordinator:
         clock: Clock,
         watcher: Watcher,
         gate: Gate | None = None,
+        witness_patience_s: float = WITNESS_PATIENCE_S,
     ) -> None:
         self._run = run
         self._log = RunLog(run, folder, chronicle)
@@ -117,6 +119,7 @@ class Coordinator:
         self._clock = clock
         self._watcher = watcher
         self._gate = gate
+        self._patience_s = max(witness_patience_s, run.rounds.min_grace_s)
         self._counted: dict[str, tuple[int, int]] = {}
         self._starting = True
         self._rule = ClosingRule(
@@ -396,9 +399,8 @@ class Coordinator:
         """
         self._telling.tell_all()
         called_s = self._clock.monotonic_s()
-        patience_s = max(WITNESS_PATIENCE_S, self._rule.min_grace_s)
         while self._telling.waiting if enough else self._telling.waiting_for_anyone:
-            if self._clock.monotonic_s() - called_s > patience_s:
+            if self._clock.monotonic_s() - called_s > self._patience_s:
                 return
             self._take(self._assembly.next(TICK_S))
         self._log.publish()

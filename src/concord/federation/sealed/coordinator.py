@@ -28,7 +28,7 @@ from concord.base.errors import (
 from concord.charter.schedule import inner_steps
 from concord.crypto.seal import differing_tags
 from concord.federation.assembly import Arrival, Departure
-from concord.federation.coordinator import TICK_S, WITNESS_PATIENCE_S, Coordinator
+from concord.federation.coordinator import TICK_S, Coordinator
 from concord.federation.frames import Payload
 from concord.federation.merging import RunState
 from concord.federation.messages import Said, SealStep
@@ -162,9 +162,8 @@ class SealedCoordinator(Coordinator):
             if member in self._assembly.seated and self._telling.knows_all(member):
                 self._engine.send(member, message, payload)
                 waiting.add(member)
-        patience_s = max(WITNESS_PATIENCE_S, self._rule.min_grace_s)
         began_s = self._clock.monotonic_s()
-        while waiting and self._clock.monotonic_s() - began_s < patience_s:
+        while waiting and self._clock.monotonic_s() - began_s < self._patience_s:
             arrival = self._assembly.next(TICK_S)
             if isinstance(arrival, Departure):
                 self._left(arrival)
@@ -279,8 +278,7 @@ class SealedCoordinator(Coordinator):
                 why = "came too late" if late else self._assembly.places[member].reason
                 answers = self._note(answers, member, Standing.LOST, why)
         self._watcher.round_called(answers.round, tuple(sorted(waiting)), self._steps)
-        patience_s = max(WITNESS_PATIENCE_S, self._rule.min_grace_s)
-        while waiting and self._clock.monotonic_s() - now_s < patience_s:
+        while waiting and self._clock.monotonic_s() - now_s < self._patience_s:
             arrival = self._assembly.next(TICK_S)
             answers, done = self._take_set_up(answers, arrival)
             waiting -= done
