@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     folder: Path = typer.Option(Path("demo"), help="Folder to make."),
     force: bool = typer.Option(False, help="Replace an earlier demo in that folder."),
-    rounds: int = typer.Option(72, min=1, help="Rounds to run."),
+    rounds: int = typer.Option(66, min=1, help="Rounds to run."),
     compare: bool = typer.Option(True, help="Also train each member alone and one pooled model."),
     seed: int = typer.Option(0, min=0),
 ) -> None:
