@@ -198,3 +198,15 @@ def test_a_full_file_that_differs_is_never_replaced(folder):
     (folder / "tile/entries/001").unlink()
     with Log.open(folder, ORIGIN) as log:
         assert list(log.entries()) == entries(0, 600)
+
+
+def test_what_a_killed_writer_had_not_named_is_gone_when_the_next_one_opens(folder):
+    torn = [folder / ".checkpoint.0a1b2c3d.part", folder / "tile" / "0" / ".000.0a1b2c3d.part"]
+    others = folder / "inbox" / ".statement.json.0a1b2c3d.part"
+    others.parent.mkdir()
+    for path in (*torn, others):
+        path.write_bytes(b"torn")
+    with Log.open(folder, ORIGIN) as log:
+        assert log.size == 300
+    assert not any(path.exists() for path in torn)
+    assert others.exists(), "whoever hands in is writing it"

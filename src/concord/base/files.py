@@ -82,6 +82,22 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def remove_torn(folder: Path, *, deep: bool = False) -> None:
+    """Delete what `atomic_file` had not moved into place when its process was killed.
+
+    For who alone writes in `folder`: another process's file would be taken from under its hands.
+
+    Args:
+        deep: In the folders below it too.
+
+    Raises:
+        StorageError: they cannot be deleted.
+    """
+    with storage_errors(folder):
+        for path in folder.rglob(".*.part") if deep else folder.glob(".*.part"):
+            path.unlink()
+
+
 def sync_file(path: Path) -> None:
     """Make the bytes of a finished file survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -21,7 +21,7 @@ import zstandard
 from concord.base.canonical import Json, canonical_json, parse_json
 from concord.base.digest import Digest, digest_json
 from concord.base.errors import ConcordError, CorpusNotFound
-from concord.base.files import atomic_file, private_folder, write_atomic
+from concord.base.files import atomic_file, private_folder, remove_torn, write_atomic
 from concord.data.corpus import Corpus, TextPart
 from concord.data.documents import Document
 from concord.data.duplicates import NEAR_THRESHOLD
@@ -30,7 +30,6 @@ from concord.data.readers import OnProgress, read_documents
 from concord.data.sources import SourceFile
 from concord.data.split import HeldoutSplit
 from concord.data.summary import Part, Tally, TextSummary
-from concord.data.torn import remove_torn
 
 __all__ = [
     "OnProgress",

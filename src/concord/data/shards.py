@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from concord.base.digest import Digest, digest_file
 from concord.base.errors import CorpusEmpty, ShardsCorrupt, TokenizerError
-from concord.base.files import private_folder, storage_errors
+from concord.base.files import private_folder, remove_torn, storage_errors
 from concord.data.batching import batches
 from concord.data.shard_index import (
     REMEDY,
@@ -32,7 +32,6 @@ from concord.data.shard_index import (
     write_index,
 )
 from concord.data.shard_writer import ShardWriter
-from concord.data.torn import remove_torn
 
 __all__ = ["EncodeBatch", "ShardSummary", "TokenShards", "write_shards"]
 

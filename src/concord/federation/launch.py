@@ -19,10 +19,9 @@ from concord.base.canonical import canonical_json, parse_json
 from concord.base.clock import SystemClock
 from concord.base.digest import digest_json
 from concord.base.errors import CheckpointError, DocumentError, FederationError
-from concord.base.files import storage_errors, write_atomic
+from concord.base.files import remove_torn, storage_errors, write_atomic
 from concord.charter.run import RunDocument, describe
 from concord.data.bpe.wire import MAX_ANSWER_BYTES
-from concord.data.torn import remove_torn
 from concord.federation.assembly import Assembly, Tokenizer
 from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator

@@ -18,7 +18,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from concord.base.errors import ForkDetected, LogCorrupt, LogError, LogHeld
-from concord.base.files import make_folder, storage_errors, sync_folder, write_atomic
+from concord.base.files import (
+    make_folder,
+    remove_torn,
+    storage_errors,
+    sync_folder,
+    write_atomic,
+)
 from concord.base.locks import Held, locked
 from concord.crypto.merkle import leaf_hash, tree_root
 from concord.crypto.notes import Note
@@ -40,6 +46,8 @@ class Log(LogView):
         self._recent: list[bytes] = []  # entries from number `_first` on, which begins a bundle
         with ExitStack() as opened:
             opened.enter_context(_alone(folder))
+            remove_torn(folder)
+            remove_torn(folder / "tile", deep=True)
             self._journal = Journal(folder / JOURNAL, origin)
             opened.callback(self._journal.close)
             self._first = self._journal.first

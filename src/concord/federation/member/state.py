@@ -19,10 +19,9 @@ from pydantic import ValidationError
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.digest import Digest, digest_file
 from concord.base.errors import CheckpointError, DocumentError
-from concord.base.files import write_atomic
+from concord.base.files import remove_torn, write_atomic
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
 from concord.charter.run import Document
-from concord.data.torn import remove_torn
 from concord.federation.messages import Count, DigestText
 
 

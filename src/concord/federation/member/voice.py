@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from concord.base.clock import Clock
 from concord.base.digest import Digest
 from concord.base.errors import MessageRefused, SignatureRefused
+from concord.base.files import remove_torn
 from concord.base.objects import ObjectStore
 from concord.charter.constitution import Charter
 from concord.crypto.notes import Note
@@ -57,7 +58,9 @@ class MemberVoice:
     def __init__(self, folder: MemberFolder, clock: Clock) -> None:
         self._member = folder.id
         self._clock = clock
-        self._objects = ObjectStore(folder.open_private("ledger") / "objects")
+        kept = folder.open_private("ledger") / "objects"
+        remove_torn(kept, deep=True)
+        self._objects = ObjectStore(kept)
         self._replica = Replica(ObjectLibrary(self._objects))
         self._keys = KeyRing(folder.private)
         self._signer = Signer(folder.id, "member", self._keys, clock)
