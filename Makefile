@@ -33,10 +33,6 @@ demo: $(STAMP)  ## train a model of several nations' almanacs, compare, chat
 test: $(STAMP)  ## all tests, in random order, on two processes
 	$(BIN)/pytest -n 2 --dist worksteal
 
-fuzz: $(STAMP)  ## ten thousand cases of each fuzz test
-	CONCORD_FUZZ_CASES=10000 $(BIN)/pytest -n 2 tests/crypto/test_fuzz.py tests/ledger/test_statement_fuzz.py \
-		tests/ledger/test_log_tampering.py tests/charter/test_constitution.py
-
 check: format lint types contracts test  ## everything that must hold before a commit
 
 format: $(STAMP)

@@ -1,7 +1,8 @@
 """One entry more: the state after it, or the reason why it is refused. Pure.
 
     1. the frame: known kind, this federation, a charter that binds its author
-    2. order and time: a number higher than any before, no time before the clock skew allowed
+    2. order and time: a number higher than any before in its lane (in a run, or outside), no time
+       before the clock skew allowed
     3. signatures: who has to sign, with keys that hold at this place of the log
     4. the rules of its kind
 

@@ -79,7 +79,8 @@ class Statement:
     """One statement, unsigned.
 
     Args:
-        seq: Higher than in any earlier statement of the same author in the same role.
+        seq: Higher than in any earlier statement of the same author and role in a run, if this one
+            is bound to a run, or outside of runs.
         time: Unix seconds, by the author's clock.
     """
 
