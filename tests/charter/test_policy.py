@@ -13,6 +13,7 @@ from concord.base.errors import PolicyRefused
 from concord.charter.bundle import member_policy
 from concord.charter.cedar_text import MAX_WORDS_PER_RULE
 from concord.charter.policy import (
+    CONSORTIUM,
     Policy,
     check_forbids_only,
     decimal,
@@ -21,7 +22,6 @@ from concord.charter.policy import (
 )
 from concord.testing.questions import (
     ATLAS,
-    CONSORTIUM,
     CONTEXT,
     CORE,
     DATASET,

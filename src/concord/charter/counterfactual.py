@@ -17,7 +17,7 @@ from typing import Any
 
 import cedarpy
 
-from concord.charter.policy import Policy, Request, Verdict, decimal, instant
+from concord.charter.policy import Policy, Request, Verdict, decimal, instant, instant_at
 
 MAX_CHANGES = 3
 MAX_FOUND = 6
@@ -188,7 +188,7 @@ def _named_by_rules(policy: Policy, question: Question) -> Iterator[Change]:
         if field == "now":
             yield _context(f"it were on or after {value}", "now", now=instant(value))
             if (before := _second_before(value)) is not None:
-                yield _context(f"it were before {value}", "now", now=instant(before))
+                yield _context(f"it were before {value}", "now", now=before)
         elif isinstance(now, str) and now != value:
             yield _context(f"the {_words(field)} were {value!r}", field, **{field: value})
         elif isinstance(now, str):
@@ -226,13 +226,13 @@ def _text(value: Mapping[str, Any]) -> str:
     return str(value["__extn"]["arg"])
 
 
-def _second_before(day: str) -> str | None:
+def _second_before(day: str) -> dict[str, Any] | None:
     try:
         moment = datetime.fromisoformat(day)
     except ValueError:
         return None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return (moment - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return instant_at(int((moment - timedelta(seconds=1)).timestamp()))
 
 
 @lru_cache(maxsize=8)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal, localcontext
 from functools import lru_cache
 from typing import Any, Literal
@@ -19,18 +18,19 @@ from concord.charter.bundle import CharterBundle
 from concord.charter.compute import MAX_FLOP
 from concord.charter.paths import LAW
 from concord.charter.policy import (
+    CONSORTIUM,
     CedarRule,
     Policy,
     Request,
     Uid,
     decimal,
     entity,
-    instant,
+    instant_at,
     parse_rules,
 )
 
 Status = Literal["n/a", "met", "UNMET"]
-CONSORTIUM, RELEASE = Uid("Consortium", "main"), Uid("Release", "candidate")
+RELEASE = Uid("Release", "candidate")
 PLACES = Decimal("0.0001")
 
 
@@ -162,11 +162,11 @@ def _forbidden(
         "services": list(facts.services),
         "log10_flop": decimal(f"{flop:.4f}"),
         "evidence": {
-            name.replace("-", "_"): instant(_iso(at)) for name, at in sorted(evidence.items())
+            name.replace("-", "_"): instant_at(at) for name, at in sorted(evidence.items())
         },
     }
     context: dict[str, Any] = {
-        "now": instant(_iso(facts.now)),
+        "now": instant_at(facts.now),
         "charter_hash": charter,
         "halted": False,
     }
@@ -182,7 +182,3 @@ def _forbidden(
 
 def _place(path: str) -> str:
     return path.removeprefix(LAW).removesuffix(".cedar").upper()
-
-
-def _iso(unix_s: int) -> str:
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import cedarpy
@@ -42,6 +43,10 @@ class Uid:
     @property
     def cedar(self) -> dict[str, str]:
         return {"type": f"{NAMESPACE}::{self.type}", "id": self.id}
+
+
+CONSORTIUM = Uid("Consortium", "main")
+"""Who asks, whatever is asked: the members together."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ def decimal(text: str) -> dict[str, Any]:
 def instant(text: str) -> dict[str, Any]:
     """A Cedar datetime, such as `2026-11-30` or `2026-11-30T12:00:00Z`."""
     return {"__extn": {"fn": "datetime", "arg": text}}
+
+
+def instant_at(unix_s: int) -> dict[str, Any]:
+    """The same from Unix seconds."""
+    return instant(datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 def entity(uid: Uid, attributes: Mapping[str, Any] | None = None) -> dict[str, Any]:

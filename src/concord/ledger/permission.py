@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from types import MappingProxyType
 from typing import Any, Literal
 
 from concord.base.digest import Digest
-from concord.charter.policy import Request, Uid, decimal, entity, instant
+from concord.charter.policy import (
+    CONSORTIUM,
+    Request,
+    Uid,
+    decimal,
+    entity,
+    instant,
+    instant_at,
+)
 from concord.charter.run import RunDocument
 from concord.ledger.state.model import State
 
 Action = Literal["train", "evaluate"]
-CONSORTIUM = Uid("Consortium", "main")
 UNDESCRIBED = "undescribed"
 PRIVATE_KINDS = frozenset({"company", "unstated"})
 NEVER = "9999-12-31"
@@ -139,7 +145,7 @@ def context(
         "epsilon_spent": decimal(_epsilon(Decimal(0 if spent is None else spent.epsilon))),
         "secure_aggregation": asked.mode == "sealed",
         "residency": entry.jurisdiction if at.residency is None else at.residency,
-        "now": instant(iso(at.now)),
+        "now": instant_at(at.now),
         "charter_hash": state.charter_at(at.now),
         "halted": at.stale or state.halt_of(member, at.now) is not None,
         "roster_kinds": kinds,
@@ -181,11 +187,6 @@ def holdings(
         told = {**said, "revoked": name in gone}
         found.append(Holding(name, record, told, dp=budget is not None))
     return found
-
-
-def iso(unix_s: int) -> str:
-    """A time as Cedar reads it, UTC."""
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _epsilon(spent: Decimal) -> str:

@@ -7,13 +7,22 @@ from typing import Any
 
 from concord.charter.bundle import bundle_from, member_policy
 from concord.charter.paths import LAW
-from concord.charter.policy import Policy, Request, Uid, Verdict, decimal, entity, instant
+from concord.charter.policy import (
+    CONSORTIUM,
+    Policy,
+    Request,
+    Uid,
+    Verdict,
+    decimal,
+    entity,
+    instant,
+)
 from concord.charter.template import default_charter
 
 ATLAS = default_charter("Atlas", members=5)
 CORE = bundle_from({path: data for path, data in ATLAS.files.items() if path[:4] != LAW})
 """The same without law files, which speak of releases alone: policies behind it load faster."""
-CONSORTIUM, KENYA, NEWS = Uid("Consortium", "main"), Uid("Member", "kenya"), Uid("Dataset", "news")
+KENYA, NEWS = Uid("Member", "kenya"), Uid("Dataset", "news")
 DATASET: dict[str, Any] = {
     "owner": {"__entity": KENYA.cedar},
     "sensitivity": "public",

@@ -14,9 +14,9 @@ from typing import Any
 
 import cedarpy
 
-from concord.charter.policy import Request, Uid, decimal, entity, instant
+from concord.charter.policy import CONSORTIUM, Request, Uid, decimal, entity, instant
 
-CONSORTIUM, OWNER = Uid("Consortium", "main"), Uid("Member", "kenya")
+OWNER = Uid("Member", "kenya")
 NEWS = Uid("Dataset", "kenya/news")
 WORDS = ("public-interest", "advertising", "Apache-2.0", "MIT", "pretraining", "expert")
 PLACES = ("KE", "US", "")
