@@ -11,18 +11,12 @@ from pydantic import ValidationError
 from concord.base.canonical import canonical_json
 from concord.base.errors import DocumentError
 from concord.charter.bundle import member_policy
-from concord.charter.dataset import (
-    dataset_attributes,
-    dataset_entities,
-    dataset_uid,
-    parse_record,
-    record_bytes,
-)
-from concord.charter.policy import Request, Uid, decimal, entity, instant
+from concord.charter.dataset import dataset_attributes, parse_record, record_bytes
+from concord.charter.policy import CONSORTIUM, Request, Uid, decimal, entity, instant
 from concord.charter.template import default_charter
 
 ATLAS = default_charter("Atlas", members=5)
-CONSORTIUM = Uid("Consortium", "main")
+GAZETTE, KENYA = Uid("Dataset", "kenya/gazette"), Uid("Member", "kenya")
 PERMIT = """@id("permit") permit (principal, action == Concord::Action::"train", resource) when {
   resource.purposes.contains(context.purpose) && resource.licences.contains(context.model_licence)
   && resource.stages.contains(context.stage) && context.now < resource.expires };"""
@@ -127,9 +121,10 @@ def asked(made, *, revoked=False, **context):
         "roster_jurisdictions": ["KE"],
         "private_owners": False,
     }
-    request = Request(CONSORTIUM, "train", dataset_uid(made), told | context)
-    entities = [entity(CONSORTIUM)]
-    entities += dataset_entities(made, jurisdiction="KE", owner="Kenya", revoked=revoked)
+    request = Request(CONSORTIUM, "train", GAZETTE, told | context)
+    owner = {"jurisdiction": "KE", "owner": "Kenya", "kind": "unstated"}
+    attributes = dataset_attributes(made) | {"revoked": revoked}
+    entities = [entity(CONSORTIUM), entity(KENYA, owner), entity(GAZETTE, attributes)]
     return policy.decide(request, entities)
 
 

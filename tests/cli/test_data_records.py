@@ -9,7 +9,7 @@ from concord.base.clock import SystemClock
 from concord.base.errors import DatasetsRevoked
 from concord.charter.dataset import parse_record
 from concord.data.prepare import read_prepared
-from concord.federation.datasets import own_records
+from concord.federation.datasets import dataset
 from concord.federation.folders import FederationFolder
 from concord.federation.member.text import MemberText
 from concord.federation.office import Office
@@ -119,7 +119,7 @@ def test_a_dataset_is_described_by_its_file_and_read_again_from_log_and_objects(
     listed = told("list", atlas)
     assert "chad/letters" in listed
     assert "in force" in listed
-    assert own_records(FederationFolder(atlas).member("chad")).popitem()[1] == record
+    assert dataset(FederationFolder(atlas).member("chad"), "letters").record() == record
 
 
 def test_a_dataset_is_described_by_options_and_the_file_is_written(atlas, told):

@@ -3,7 +3,7 @@
 It needs no text: whoever installs the verifier can read a record, and ask a policy about it.
 """
 
-from concord.charter.dataset.attributes import dataset_attributes, dataset_entities, dataset_uid
+from concord.charter.dataset.attributes import dataset_attributes
 from concord.charter.dataset.croissant import parse_record, record_bytes
 from concord.charter.dataset.document import DatasetDocument, Held
 from concord.charter.dataset.facts import Commitment, DatasetCounts, PersonalData
@@ -20,8 +20,6 @@ __all__ = [
     "PersonalData",
     "check_document",
     "dataset_attributes",
-    "dataset_entities",
-    "dataset_uid",
     "parse_record",
     "record_bytes",
 ]

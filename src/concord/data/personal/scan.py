@@ -111,10 +111,6 @@ class Treated:
         self.documents += bool(places)
         self.found.update(one.kind for one in places)
 
-    def per_million(self, kind: str) -> int:
-        """Places found per million documents, rounded down."""
-        return self.found[kind] * 1_000_000 // max(1, self.scanned)
-
     def to_json(self) -> dict[str, int]:
         """Counts by name; kinds that were found as `found:email`. Empty if nothing was scanned."""
         if not self.scanned:

@@ -17,12 +17,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from concord.base.digest import Digest, digest_bytes, digest_json
+from concord.base.digest import Digest, digest_json
 from concord.base.errors import CorpusNotFound, DatasetsRevoked, DocumentError
 from concord.base.files import storage_errors, write_atomic
 from concord.base.identifiers import check_identifier
 from concord.charter.dataset import DatasetDocument, DatasetTerms, parse_record, record_bytes
-from concord.charter.dataset.croissant import MAX_RECORD_BYTES
 from concord.charter.run import describe
 from concord.crypto.commitments import SECRET_BYTES
 from concord.data.corpus import TextPart
@@ -265,19 +264,6 @@ def sources_digest(part: TextPart) -> Digest:
     """Names and sizes of a part's files, as a digest that stays with the member."""
     files = [[source.name, source.bytes] for source in (*part.text, *part.heldout)]
     return digest_json([part.text_key, len(part.heldout), files])
-
-
-def own_records(member: MemberFolder) -> dict[Digest, DatasetDocument]:
-    """Records that the member made and keeps, by digest; it needs nobody else to read them.
-
-    Raises:
-        DocumentError: one was altered.
-    """
-    found = {}
-    for path in sorted((member.private / "datasets").glob(f"*/{RECORD}")):
-        data = path.read_bytes()[: MAX_RECORD_BYTES + 1]
-        found[digest_bytes(data)] = parse_record(data, where=path)
-    return found
 
 
 def split_key(member: MemberFolder) -> bytes:
