@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import typer
 from rich.console import Console
 
-from concord.base.digest import Digest
-from concord.base.errors import CheckpointError, DocumentError, StatementRefused
+from concord.base.errors import DocumentError, StatementRefused
 from concord.base.identifiers import check_identifier
-from concord.base.objects import ObjectStore
-from concord.charter.dataset import DatasetDocument, parse_record, record_bytes
-from concord.charter.dataset.croissant import MAX_RECORD_BYTES
-from concord.charter.dataset.terms import TIER_WORDS
+from concord.charter.dataset import DatasetDocument, record_bytes
 from concord.cli import desk
 from concord.cli.data import text_progress
 from concord.cli.dataset_template import TEMPLATE
+from concord.cli.record_words import personal_words, record_lines
+from concord.cli.records import find_record, record_at_hand, seats_of
 from concord.cli.say import columns, count, say, say_json, warn
 from concord.federation.folders import FederationFolder, MemberFolder
-from concord.ledger.archive import Archive
-from concord.ledger.sentences import short
 from concord.ledger.statements.evidence import DatasetRecord
 
 NAME = typer.Argument(..., help="Name of the dataset: a-z, 0-9, '_' and '-'.")
@@ -144,7 +136,7 @@ def add(
     file = one.load() if written is None else parse_dataset_file(written, where="options")
     with text_progress(Console(stderr=True)) as on_progress:
         made = make_record(
-            one, file, name=entry.name, today=_today(office.now()), on_progress=on_progress
+            one, file, name=entry.name, today=office.today(), on_progress=on_progress
         )
     digest = office.federation.objects.put(record_bytes(made.document))
     body = DatasetRecord(dataset=name, record=digest)
@@ -164,7 +156,7 @@ def list_all(folder: Path = desk.FOLDER, as_json: bool = desk.JSON) -> None:
     """
     archive = desk.open_archive(folder)
     objects = FederationFolder(folder.resolve()).objects
-    seats = list(_seats(archive).values())
+    seats = list(seats_of(archive).values())
     found = [(seat, record_at_hand(objects, seat.record)) for seat in seats]
     if as_json:
         say_json([seat.to_json() for seat in seats])
@@ -197,7 +189,7 @@ def show(
         return
     state = "revoked" if seat.revoked else "in force"
     say(f"{seat.key}  {seat.record}  entry {seat.index}  {state}")
-    for line in columns(_lines(document), indent="  "):
+    for line in columns(record_lines(document), indent="  "):
         say(line)
 
 
@@ -243,95 +235,6 @@ def revoke(
     dataset(_member_folder(folder, party), name).mark_revoked()
 
 
-@dataclass(frozen=True)
-class Seat:
-    """What the log says of a dataset last."""
-
-    member: str
-    dataset: str
-    record: Digest
-    index: int
-    revoked: bool
-
-    @property
-    def key(self) -> str:
-        return f"{self.member}/{self.dataset}"
-
-    def to_json(self) -> Mapping[str, Any]:
-        return {
-            "member": self.member,
-            "dataset": self.dataset,
-            "record": self.record,
-            "entry": self.index,
-            "revoked": self.revoked,
-        }
-
-
-def _statements(archive: Archive) -> Iterator[Seat]:
-    for index, entry in archive.numbered():
-        body, member = entry.statement.body, entry.statement.author.party
-        if isinstance(body, DatasetRecord):
-            yield Seat(member, body.dataset, body.record, index, body.revoked)
-
-
-def _seats(archive: Archive) -> dict[str, Seat]:
-    """Datasets by `member/dataset`, each as the log has it last."""
-    return dict(sorted({seat.key: seat for seat in _statements(archive)}.items()))
-
-
-def find_record(folder: Path, which: str) -> tuple[Seat, DatasetDocument]:
-    """A dataset of the log, and its record among the objects.
-
-    Raises:
-        DocumentError: the log knows no such dataset, or the record is not at hand.
-    """
-    seats = _seats(desk.open_archive(folder))
-    if which not in seats:
-        raise DocumentError(
-            f"the log knows no dataset {which[:80]!r}",
-            where="MEMBER/DATASET",
-            remedy=f"there are: {', '.join(list(seats)[:8]) or 'none'}",
-        )
-    return seats[which], _record(folder, seats[which])
-
-
-def find_statement(folder: Path, member: str, record: Digest) -> tuple[Seat, DatasetDocument]:
-    """The statement by which a member recorded a dataset, also if another followed it.
-
-    Raises:
-        DocumentError: the log holds no such statement, or the record is not at hand.
-    """
-    for seat in _statements(desk.open_archive(folder)):
-        if seat.member == member and seat.record == record and not seat.revoked:
-            return seat, _record(folder, seat)
-    raise DocumentError(f"the log holds no such record of {member!r}", where=record)
-
-
-def _record(folder: Path, seat: Seat) -> DatasetDocument:
-    document = record_at_hand(FederationFolder(folder.resolve()).objects, seat.record)
-    if document is None:
-        raise DocumentError(
-            "this record is not among the objects",
-            where=seat.record,
-            remedy="ask its member for it",
-        )
-    if (document.held.member, document.held.dataset) != (seat.member, seat.dataset):
-        raise DocumentError(
-            f"{seat.key} names a record of {document.held.member}/{document.held.dataset}",
-            where=f"entry {seat.index}",
-            remedy="a member records its own datasets only; believe none of it",
-        )
-    return document
-
-
-def record_at_hand(objects: ObjectStore, digest: Digest) -> DatasetDocument | None:
-    try:
-        data = objects.get(digest, max_bytes=MAX_RECORD_BYTES)
-    except CheckpointError:
-        return None
-    return parse_record(data, where=short(digest))
-
-
 def _row(document: DatasetDocument | None) -> tuple[str, ...]:
     if document is None:
         return ("", "", "", "", "its record is not here")
@@ -340,64 +243,10 @@ def _row(document: DatasetDocument | None) -> tuple[str, ...]:
     return (terms.tier, documents, size, terms.expires.isoformat(), terms.title)
 
 
-def _lines(document: DatasetDocument) -> Iterator[tuple[str, str]]:
-    terms, counts, personal = document.terms, document.counts, document.personal_data
-    yield "title", terms.title
-    yield "languages", ", ".join(terms.languages)
-    yield "sources", "; ".join(terms.sources)
-    yield "licences", ", ".join(terms.licences)
-    yield "rights holder", terms.rights_holder
-    yield "sensitivity", terms.sensitivity
-    yield "consent tier", f"{terms.tier}, {TIER_WORDS[terms.tier]}"
-    yield "purposes", ", ".join(terms.purposes)
-    yield "stages", ", ".join(terms.stages)
-    yield "model licences", ", ".join(terms.model_licences)
-    yield "stored and processed in", ", ".join(terms.residency)
-    if terms.not_in:
-        yield "never in", ", ".join(terms.not_in)
-    yield "expires", terms.expires.isoformat()
-    yield "may leave", _leaving(document)
-    yield "consent", terms.consent
-    yield "community review", terms.community_review
-    yield "recorded", document.recorded.isoformat()
-    yield "text", f"{count(counts.documents, 'document')}, {count(counts.bytes, 'byte')}"
-    yield "personal data", _personal_words(document)
-    for kind, number in sorted(personal.found.items()):
-        yield f"  {kind}", f"{number:,}"
-    yield "commitment", f"{document.commitment.root} over {count(counts.documents, 'document')}"
-
-
-def _leaving(document: DatasetDocument) -> str:
-    terms = document.terms
-    leaving = [
-        what
-        for what, may in (
-            ("raw text", terms.raw_text_may_leave),
-            ("what is made of it", terms.derived_may_leave),
-            ("updates", terms.updates_may_leave),
-        )
-        if may
-    ]
-    return ", ".join(leaving) or "nothing"
-
-
-def _personal_words(document: DatasetDocument) -> str:
-    personal = document.personal_data
-    done = {
-        "keep": "kept",
-        "mask": f"{count(personal.masked, 'place')} masked",
-        "leave_out": f"{count(personal.left_out, 'document')} left out",
-    }[personal.treatment]
-    scanned = count(personal.scanned_documents, "document")
-    if not personal.documents:
-        return f"none found by its patterns in {scanned}"
-    return f"found in {personal.documents:,} of {scanned}, {done}"
-
-
 def _tell(document: DatasetDocument) -> None:
     terms, personal = document.terms, document.personal_data
     say(f"  {count(document.counts.documents, 'document')}, {document.counts.bytes:,} bytes")
-    say(f"  personal data: {_personal_words(document)}")
+    say(f"  personal data: {personal_words(document)}")
     if personal.documents and personal.treatment == "keep" and terms.sensitivity != "personal":
         warn(
             "note: documents with personal data are kept, and sensitivity says"
@@ -408,7 +257,3 @@ def _tell(document: DatasetDocument) -> None:
 def _member_folder(folder: Path, party: str) -> MemberFolder:
     check_identifier(party, where="--as")
     return FederationFolder(folder.resolve()).member(party)
-
-
-def _today(now: int) -> date:
-    return datetime.fromtimestamp(now, UTC).date()

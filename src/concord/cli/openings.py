@@ -11,7 +11,8 @@ from concord.base.errors import DocumentError
 from concord.base.files import write_atomic
 from concord.charter.dataset import Opening, check_document
 from concord.cli import desk
-from concord.cli.datasets import MEMBER, NAME, find_statement
+from concord.cli.datasets import MEMBER, NAME
+from concord.cli.records import find_statement
 from concord.cli.say import say, say_json
 from concord.federation.folders import FederationFolder
 from concord.ledger.proof import read_document

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from concord.base.clock import Clock
@@ -102,6 +103,10 @@ class Office:
 
     def now(self) -> int:
         return int(self._clock.unix_s())
+
+    def today(self) -> date:
+        """The day, UTC."""
+        return datetime.fromtimestamp(self.now(), UTC).date()
 
     def keys(self, role: Role, party: str) -> KeyRing:
         """Where the keys of a party lie on this machine, if they do."""

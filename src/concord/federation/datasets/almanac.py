@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
 
 from concord.charter.dataset import record_bytes
 from concord.data.almanac.members import MEMBERS, AlmanacMember
@@ -32,14 +31,10 @@ def _describe(office: Office, almanac: AlmanacMember) -> None:
     text = dataset_toml(_terms(almanac))
     one.write(text)
     file = parse_dataset_file(text, where=one.path)
-    made = make_record(one, file, name=almanac.name, today=_today(office))
+    made = make_record(one, file, name=almanac.name, today=office.today())
     one.keep(made)
     digest = office.federation.objects.put(record_bytes(made.document))
     office.say(DatasetRecord(dataset=NAME, record=digest), party=almanac.id)
-
-
-def _today(office: Office) -> date:
-    return datetime.fromtimestamp(office.now(), UTC).date()
 
 
 def _terms(almanac: AlmanacMember) -> Mapping[str, object]:
