@@ -19,7 +19,6 @@ from concord.cli.say import columns, say, say_diff, say_json
 from concord.federation.folders import FederationFolder
 from concord.ledger.archive import Archive
 from concord.ledger.sentences import moment, short
-from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import State
 from concord.ledger.state.votes import electors
 
@@ -40,7 +39,7 @@ def show(
     archive = desk.open_archive(folder)
     state = desk.state_now(archive)
     chosen = state.charter if digest is None else _find(archive, digest)
-    bundle = _library(archive).bundle(chosen)
+    bundle = archive.replica.library.bundle(chosen)
     if as_json:
         say_json(
             {
@@ -63,12 +62,6 @@ def _find(archive: Archive, prefix: str) -> str:
 
 def _charters(subjects: dict[str, str]) -> list[str]:
     return [digest for name, digest in subjects.items() if name in ("charter", "charter-before")]
-
-
-def _library(archive: Archive) -> ObjectLibrary:
-    library = archive.replica.library
-    assert isinstance(library, ObjectLibrary)  # noqa: S101 - `open_archive` made it
-    return library
 
 
 def _ratified(state: State, digest: str) -> list[str]:
@@ -133,7 +126,7 @@ def lint(
 
 def _chosen(archive: Archive, folder: Path, *, in_force: bool) -> CharterBundle:
     if in_force:
-        return _library(archive).bundle(desk.state_now(archive).charter)
+        return archive.replica.library.bundle(desk.state_now(archive).charter)
     return load_bundle(FederationFolder(folder.resolve()).charter)
 
 
@@ -164,7 +157,7 @@ def diff(folder: Path = desk.FOLDER, as_json: bool = desk.JSON) -> None:
     """
     archive = desk.open_archive(folder)
     state = desk.state_now(archive)
-    before = _library(archive).bundle(state.charter)
+    before = archive.replica.library.bundle(state.charter)
     after = load_bundle(FederationFolder(folder.resolve()).charter)
     change = difference(before, after)
     rule = choose_rule(before.charter, Kind.AMEND, changed=change.paths, flop=int(state.flops))

@@ -21,7 +21,6 @@ from concord.cli import desk
 from concord.cli.say import columns, count, say, say_json
 from concord.ledger.compute import RunCompute, compute_ledger, evidence_shown
 from concord.ledger.layouts import parameter_count
-from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import State
 from concord.ledger.statements.evidence import GateEvidence
 
@@ -59,9 +58,8 @@ def law(
     federation = desk.federation_at(folder)
     state = desk.state_now(archive)
     library = archive.replica.library
-    assert isinstance(library, ObjectLibrary)  # noqa: S101 - `open_archive` made it
     bundle = load_bundle(federation.charter) if draft else library.bundle(state.charter)
-    runs = compute_ledger(state, archive.entries, lambda base: _weights(library.objects, base))
+    runs = compute_ledger(state, archive.entries, lambda base: _weights(federation.objects, base))
     facts = ReleaseFacts(
         now=desk.now() if at is None else at,
         flop=sum(run.flop for run in runs),

@@ -10,17 +10,17 @@ from typing import Any, Literal
 import typer
 
 from concord.base.digest import Digest, digest_bytes
-from concord.base.errors import ConcordError, DocumentError, PolicyRefused
+from concord.base.errors import DocumentError, PolicyRefused
 from concord.charter.bundle import CharterBundle, member_policy
-from concord.charter.cedar_text import MAX_TEXT_BYTES
 from concord.charter.counterfactual import question_from, what_would_change
-from concord.charter.dataset import dataset_attributes, parse_record
+from concord.charter.dataset import dataset_attributes
 from concord.charter.policy import Policy, Verdict
 from concord.charter.spoken import origin, spoken_rules
 from concord.cli import desk
+from concord.cli.records import record_at_hand
 from concord.cli.say import count, say, say_json
 from concord.federation.folders import MemberFolder
-from concord.federation.member.consent import own_budgets, own_records, read_policy
+from concord.federation.member.consent import own_budgets, own_policy, own_records, read_policy
 from concord.ledger.answers import Answer, answer_from, decide
 from concord.ledger.archive import Archive
 from concord.ledger.past import PastAnswer, past_answers
@@ -33,7 +33,6 @@ from concord.ledger.permission import (
     question,
 )
 from concord.ledger.sentences import listed, moment
-from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import State
 
 app = typer.Typer(
@@ -219,18 +218,16 @@ class _Desk:
 
     def __init__(self, folder: Path, member: str, policy: Path | None) -> None:
         self.archive: Archive = desk.open_archive(folder)
-        library = self.archive.replica.library
-        assert isinstance(library, ObjectLibrary)  # noqa: S101 - `open_archive` made it
-        self.library = library
+        self.library = self.archive.replica.library
         self.state: State = desk.state_now(self.archive)
         self.state.member(member)
         self.member = member
         self.federation = desk.federation_at(folder)
         self.folder: MemberFolder = self.federation.member(member)
         self.path = policy or self.folder.policy
-        text = read_policy(self.folder) if policy is None else _read(policy)
+        text = own_policy(self.folder) if policy is None else read_policy(policy)
         self.digest: Digest = digest_bytes(text)
-        self.bundle: CharterBundle = library.bundle(self.state.charter)
+        self.bundle: CharterBundle = self.library.bundle(self.state.charter)
         self.policy: Policy = member_policy(self.bundle, text.decode("utf-8"), where=self.path)
         self.own_ids = [name for name in self.policy.rules if name not in self.bundle.rules]
         self.sentences = spoken_rules(self.policy.text)
@@ -302,20 +299,9 @@ class _Desk:
         }
         for digest in sorted(named - found.keys()):
             try:
-                document = parse_record(self.federation.objects.get(digest), where=digest)
-            except ConcordError:
+                document = record_at_hand(self.federation.objects, digest)
+            except DocumentError:
                 continue  # it says nothing then, and the answer is no
-            found[digest] = dataset_attributes(document)
+            if document is not None:
+                found[digest] = dataset_attributes(document)
         return found
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_TEXT_BYTES + 1)
-        data.decode("utf-8")
-    except OSError as error:
-        raise PolicyRefused(f"cannot be read: {error.strerror}", where=path) from error
-    except UnicodeDecodeError as error:
-        raise PolicyRefused("is not UTF-8", where=path) from error
-    return data

@@ -16,6 +16,7 @@ import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from concord.base.digest import Digest, digest_bytes
@@ -70,7 +71,7 @@ class MemberConsent:
         """
         digest, member = None, self._folder.id
         try:
-            text = read_policy(self._folder)
+            text = own_policy(self._folder)
             digest = digest_bytes(text)
             policy = self._policy(text, digest, library.bundle(state.charter_at(now)))
             at = Circumstances(now=now, residency=self._residency(), stale=stale)
@@ -116,27 +117,41 @@ class MemberConsent:
             pass
 
 
-def read_policy(folder: MemberFolder) -> bytes:
-    """The member's policy file.
+def own_policy(folder: MemberFolder) -> bytes:
+    """The member's own policy file.
 
     Raises:
-        PolicyRefused: it cannot be read, is no plain file, too long, or not UTF-8.
+        PolicyRefused: it is no plain file, or refused by `read_policy`.
     """
     path = folder.policy
     try:
-        if path.is_symlink() or not path.is_file():
-            raise PolicyRefused(
-                "is no plain file", where=path, remedy="`concord init` and `concord join` write one"
-            )
-        with path.open("rb") as stream:
-            text = stream.read(MAX_TEXT_BYTES + 1)
-        text.decode("utf-8")
+        plain = path.is_file() and not path.is_symlink()
     except OSError as error:
         raise PolicyRefused(f"cannot be read: {error.strerror}", where=path) from error
-    except UnicodeDecodeError as error:
-        raise PolicyRefused("is not UTF-8", where=path) from error
+    if not plain:
+        raise PolicyRefused(
+            "is no plain file", where=path, remedy="`concord init` and `concord join` write one"
+        )
+    return read_policy(path)
+
+
+def read_policy(path: Path) -> bytes:
+    """A policy file.
+
+    Raises:
+        PolicyRefused: it cannot be read, is too long, or not UTF-8.
+    """
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MAX_TEXT_BYTES + 1)
+    except OSError as error:
+        raise PolicyRefused(f"cannot be read: {error.strerror}", where=path) from error
     if len(text) > MAX_TEXT_BYTES:
         raise PolicyRefused(f"is longer than {MAX_TEXT_BYTES:,} bytes", where=path)
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PolicyRefused("is not UTF-8", where=path) from error
     return text
 
 
