@@ -5,6 +5,7 @@ import json
 import pytest
 from clilab import concord
 
+from concord.base.digest import digest_bytes
 from concord.cli.templates import RunChoices, run_toml
 from concord.federation.folders import FederationFolder
 from concord.federation.founding import Founder
@@ -48,11 +49,13 @@ def add_rule(atlas, text):
     path.write_text(path.read_text() + text)
 
 
-def test_the_default_file_can_be_used(policy, atlas):
+def test_the_default_file_can_be_used(policy, atlas, capsys):
     told = json.loads(policy("check", "--json"))
     assert told["permits"] == ["as-described", "undescribed-for-open-models"]
     assert "charter-halt" in told["forbids_before_it"]
-    assert told["charter"] == json.loads(policy("check", "--json"))["charter"]
+    assert told["policy"] == digest_bytes(atlas.member("fiji").policy.read_bytes())
+    in_force = concord(capsys, "charter", "show", atlas.root, "--json").out
+    assert told["charter"] == json.loads(in_force)["digest"]
     assert str(atlas.member("fiji").policy) in policy("check")
 
 

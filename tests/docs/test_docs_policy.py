@@ -1,12 +1,14 @@
 """Every example of the policy page can be used, refuses what it says, and refuses nothing else."""
 
+import re
+
 import pytest
 from doclab import read_page
 
 from concord.charter.policy import Policy, instant
 from concord.charter.spoken import spoken_rules
 from concord.charter.template import default_policy
-from concord.testing.questions import ATLAS, ask, member, world
+from concord.testing.questions import ATLAS, CONTEXT, DATASET, ask, member, world
 
 PAGE = read_page("docs/policy.md")
 EXAMPLES = {block.split('"')[1]: block for block in PAGE.blocks("cedar")}
@@ -61,6 +63,18 @@ def test_every_example_is_tried_and_can_stand_beside_the_default_file():
     assert EXAMPLES.keys() <= together.rules.keys()
     sentences = spoken_rules(together.text)
     assert all(sentences[name].endswith(".") for name in EXAMPLES)
+
+
+def test_the_page_names_all_that_rules_can_ask_about_and_nothing_else():
+    named: dict[str, set[str]] = {}
+    for row in PAGE.section("What rules can ask about").splitlines():
+        if about := re.match(r"\| .*\(`([a-z.]+)`\) \| (.*)", row):
+            named.setdefault(about[1], set()).update(re.findall(r"`([a-z_]+)`", about[2]))
+    assert named == {
+        "resource": set(DATASET),
+        "resource.owner": {"jurisdiction", "owner", "kind"},
+        "context": set(CONTEXT),
+    }
 
 
 def test_the_rules_that_the_default_file_suggests_can_be_used_as_they_stand():

@@ -14,7 +14,8 @@ from concord.data.personal.national import ids_of, known_jurisdictions
 __all__ = ["SCANNER", "Found", "Scanner", "Treated", "known_jurisdictions"]
 
 SCANNER = "concord-personal-data 1"
-"""Changes whenever a detector finds something else than before."""
+"""Its number is raised when a detector finds something else than before. Numbering plans are those
+of the installed `phonenumbers`, and change with it."""
 _PLACEHOLDERS = {"email": "[EMAIL]", "ip": "[IP]", "iban": "[IBAN]", "card": "[CARD]"}
 _PLACEHOLDERS |= {"phone": "[PHONE]"}
 FOUND = "found:"
