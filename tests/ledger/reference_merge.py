@@ -1,11 +1,13 @@
 """A second implementation of the merge, slow and plain, written from docs/aggregation.md alone.
 
+`clip_factors` came later and follows "Clipping, exactly" of docs/hostile.md.
 It takes the run document as plain JSON and files as bytes, and imports nothing of Concord.
 """
 
 import hashlib
 import json
 import math
+import statistics
 import struct
 from fractions import Fraction
 
@@ -165,20 +167,52 @@ def outer_rate(run, round_, what):
     return f32(rate * outer["late_factor"] if round_ >= count - late else rate)
 
 
-def merge(run, run_digest, round_, base_data, updates, state_data):
+def clip_factors(run, entries, decoded, history, k):
+    """Factor of each member's tensors, and what is kept of each group after the round."""
+    factors, after = {}, {}
+    for group in ("body", "embedding", "vector"):
+        names = [name for name, _, what, _ in entries if what == group]
+        norms = {m: norm([tensors[name] for name in names]) for m, tensors in decoded.items()}
+        low, before = lower_median(norms.values()), history.get(group, [])
+        median = statistics.median(before) * k if len(before) >= 3 else low
+        after[group] = [*before, low / k][-5:]
+        bound = run["update"]["clip_ratio"] * median
+        factors |= {(m, name): factor(norms[m], bound) for m in decoded for name in names}
+    for name in [name for name, _, what, _ in entries if what == "state"]:
+        norms = {m: tensor_norm(tensors[name]) for m, tensors in decoded.items()}
+        bound = 4 * lower_median(norms.values())
+        factors |= {(m, name): factor(norms[m], bound) for m in decoded}
+    return factors, after
+
+
+def factor(length, bound):
+    return bound / length if length > bound else 1.0
+
+
+def lower_median(numbers):
+    return sorted(numbers)[(len(numbers) - 1) // 2]
+
+
+def decoded_updates(run, round_, base_data, updates):
+    """How updates of a round are laid out, and their flat tensors by member and name."""
+    entries = layout(run, read_tensors(base_data), round_, run["update"]["codec"])
+    return entries, {member: read_update(data, entries) for member, data in updates.items()}
+
+
+def merge(run, run_digest, round_, base_data, updates, state_data, factors=None):
     """One round: bytes of outer step, next base and outer state (None if nothing is kept)."""
     base = read_tensors(base_data)
-    up = layout(run, base, round_, run["update"]["codec"])
     down = layout(run, base, round_, run["update"]["down_codec"])
-    decoded = {member: read_update(data, up) for member, data in updates.items()}
-    share = {member: f32(float(w)) for member, w in weights(run, updates).items()}
+    _, decoded = decoded_updates(run, round_, base_data, updates)
+    share = {member: float(w) for member, w in weights(run, updates).items()}
     momentum = f32(run["update"]["outer"]["momentum"])
     old = read_tensors(state_data) if state_data else {}
     kept, encoded, following = {}, [], dict(base)
     for name, shape, what, codec in down:
         total = np.zeros(math.prod(shape), f32)
         for member in sorted(decoded):
-            total = total + decoded[member][name] * share[member]
+            scaled = share[member] * (factors[member, name] if factors else 1.0)
+            total = total + decoded[member][name] * f32(scaled)
         step = total
         if what != "state":
             rate = outer_rate(run, round_, what)

@@ -45,6 +45,31 @@ def test_every_round_comes_to_the_same_bytes(tmp_path, update, state, seed):
         assert (outer_state and reference.digest(outer_state)) == record.outer_state
 
 
+@pytest.mark.parametrize("clip_ratio", [1.0, 1.5])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_clipped_rounds_come_to_the_same_bytes(tmp_path, clip_ratio, seed):
+    """Five rounds: three without a running median, and two with one."""
+    run = document(update={"norm_control": "clip_groups", "clip_ratio": clip_ratio})
+    played = play(tmp_path, run, rounds=5, absent={1: ["laos"], 3: ["fiji"]}, seed=seed)
+    plain, k = json.loads(run.canonical), 3.0  # inner steps at the full rate
+    first, *rest = played.records
+    base, outer_state, history, clipped = played.objects.get(first.base), None, {}, []
+    for number, record in enumerate(rest):
+        updates = {m: played.objects.get(c.update) for m, c in record.contributions.items()}
+        entries, decoded = reference.decoded_updates(plain, number, base, updates)
+        factors, history = reference.clip_factors(plain, entries, decoded, history, k)
+        clipped.append(min(factors.values()) < 1)
+        step, base, outer_state = reference.merge(
+            plain, run.digest, number, base, updates, outer_state, factors
+        )
+        assert reference.digest(step) == record.step
+        assert reference.digest(base) == record.base
+        kept = {group: list(norms) for group, norms in record.norm_history.items()}
+        assert {group: kept[group] for group in history} == history
+    assert any(clipped[:3]), "by the median of the round itself"
+    assert any(clipped[3:]), "by the running median"
+
+
 def test_norms_come_to_the_same_bits(tmp_path):
     run = document()
     played = play(tmp_path, run, rounds=1)

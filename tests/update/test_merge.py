@@ -114,7 +114,10 @@ OPTIONS = st.builds(
     MergeOptions,
     rule=st.sampled_from(["mean", "rda"]),
     rows=st.sampled_from(["uniform", "token_counts"]),
-    norms=st.builds(NormOptions, st.sampled_from(["none", "clip_to_median", "clip_groups"])),
+    norms=st.builds(
+        NormOptions,
+        st.sampled_from(["none", "clip_to_median", "scale_to_median", "clip_groups"]),
+    ),
 )
 
 
