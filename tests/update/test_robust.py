@@ -8,18 +8,20 @@ import statistics
 import sys
 import tracemalloc
 import types
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from updatelab import LAWS, MATRIX, MOMENT, accept, arrays, layout
+from updatelab import LAWS, MOMENT, accept, arrays, layout
 
 from concord.base.errors import InternalError
 from concord.base.tensors import TensorSpec
+from concord.charter import run
 from concord.update import robust
 from concord.update.layout import Entry, Layout, Role
-from concord.update.merge import Merge, MergeOptions
+from concord.update.merge import Merge, MergeOptions, MergeRule
 from concord.update.robust import BY_COEFFICIENTS, BY_COORDINATE, ROBUST, inner_products
 
 LAYOUT = layout("fp32", "fp32", counts=False)
@@ -223,4 +225,5 @@ def test_memory_is_one_tensor_and_a_window_of_each_member(tmp_path, rule):
 
 def test_every_rule_is_of_one_kind():
     assert not BY_COEFFICIENTS.keys() & BY_COORDINATE.keys()
-    assert MATRIX in LAYOUT
+    assert set(get_args(MergeRule)) == {"mean", "rda"} | ROBUST
+    assert get_args(MergeRule) == get_args(run.MergeRule), "a document may ask for what there is"
