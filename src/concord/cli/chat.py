@@ -33,7 +33,7 @@ def chat(
 
     if not math.isfinite(temperature):
         raise DocumentError("is not a number", where="--temperature", remedy="use 0 to 2")
-    folder = _model_folder(model)
+    folder = model_folder(model)
     loaded, tokenizer = load_folder(folder), load_tokenizer(folder)
     loaded.model.eval()
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -54,7 +54,7 @@ def chat(
         console.print()
 
 
-def _model_folder(folder: Path) -> Path:
+def model_folder(folder: Path) -> Path:
     """The folder itself, or the only model in a federation's folder."""
     if (folder / "config.json").exists():
         return folder

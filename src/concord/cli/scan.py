@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from concord.base.errors import DocumentError
-from concord.cli.chat import _model_folder as model_folder
+from concord.cli.chat import model_folder
 from concord.cli.plain import printable
 
 if TYPE_CHECKING:
@@ -77,12 +77,17 @@ def scan(
                 )
                 for row in rows
             ],
+            ALARM,
         )
     if any(row.is_alarm for row in rows):
         raise typer.Exit(ALARM_STATUS)
 
 
-def _print(console: Console, rows: Sequence[tuple[str, float, bool, str, str, int, int]]) -> None:
+def _print(
+    console: Console,
+    rows: Sequence[tuple[str, float, bool, str, str, int, int]],
+    alarm_from: float,
+) -> None:
     table = Table(title="strongest trigger in each member's tokens")
     for name in ("member", "score", "", "trigger", "says", "tried", "tokens"):
         table.add_column(name, justify="right" if name in ("score", "tried", "tokens") else "left")
@@ -91,7 +96,7 @@ def _print(console: Console, rows: Sequence[tuple[str, float, bool, str, str, in
         cells = (printable(repr(trigger)), printable(repr(says)))
         table.add_row(member, f"{score:.3f}", mark, *cells, f"{tried:,}", f"{size:,}")
     console.print(table)
-    console.print("alarm from 0.2; no scan proves the absence of a backdoor")
+    console.print(f"alarm from {alarm_from:g}; no scan proves the absence of a backdoor")
 
 
 def _languages(

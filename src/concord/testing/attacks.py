@@ -14,16 +14,18 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from concord.base.digest import Digest, digest_bytes
+from concord.base.digest import digest_bytes
 from concord.base.errors import InternalError
 from concord.base.tensors import FloatArray
 from concord.federation.merging import RunState
 from concord.federation.simulation import Adversary, Sent
+from concord.testing.mutations import infinite
 from concord.update.layout import Layout
-from concord.update.payload import MAGIC, UpdateFile, UpdateIdentity, encode_update
+from concord.update.payload import UpdateFile, encode_update
 
 Arrays = Mapping[str, FloatArray]
 Attack = Callable[[Arrays, Mapping[str, Arrays], np.random.Generator], Arrays]
@@ -73,19 +75,6 @@ def copying(other: str) -> Attack:
     return lambda _own, others, _draw: others[other]
 
 
-ATTACKS: Mapping[str, Attack] = {
-    "scale 1e6": scaled(1e6),
-    "sign flip": scaled(-1),
-    "flip x 4": scaled(-4),
-    "flip x 100": scaled(-100),
-    "zero": zero,
-    "random": noise,
-    "ALIE": little_is_enough,
-    "IPM": inner_product,
-}
-"""Those that need no name of another member."""
-
-
 class Attacker:
     """One hostile member in a simulation.
 
@@ -123,31 +112,20 @@ def decoded(path: Path, layout: Layout) -> dict[str, FloatArray]:
     return {entry.name: update.decode(entry.name) for entry in layout}
 
 
-def encoded_again(sent: Sent, layout: Layout, arrays: Arrays, **identity: object) -> Sent:
+def encoded_again(sent: Sent, layout: Layout, arrays: Arrays, **identity: Any) -> Sent:
     """The same update with other tensors, and with another identity where one is given."""
     before = UpdateFile(sent.path, layout).identity
     stream = io.BytesIO()
-    encode_update(stream, layout, _identity(before, identity), arrays)
+    encode_update(stream, layout, replace(before, **identity), arrays)
     return with_bytes(sent, stream.getvalue())
 
 
-def with_bytes(sent: Sent, data: bytes, *, digest: Digest | None = None) -> Sent:
-    """The same update as other bytes, announced by their digest unless another is given."""
+def with_bytes(sent: Sent, data: bytes) -> Sent:
+    """The same update as other bytes, announced by their digest."""
     path = sent.path.with_name(f"{sent.path.name}.hostile")
     path.write_bytes(data)
-    header = replace_digest(sent, digest or digest_bytes(data))
-    return replace(header, path=path)
-
-
-def replace_digest(sent: Sent, digest: Digest) -> Sent:
-    return replace(sent, header=replace(sent.header, payload_digest=digest))
-
-
-def infinite(data: bytes) -> bytes:
-    """An infinity where the first tensor's scales begin, behind magic and header."""
-    fixed = len(MAGIC) + 4
-    begin = fixed + int.from_bytes(data[len(MAGIC) : fixed], "little")
-    return data[:begin] + np.float32(np.inf).tobytes() + data[begin + 4 :]
+    header = replace(sent.header, payload_digest=digest_bytes(data))
+    return replace(sent, header=header, path=path)
 
 
 # --- attacks on the form ------------------------------------------------------------------------
@@ -210,28 +188,10 @@ class Stale:
         aged = with_bytes(one, self._old)
         if not self._renamed:
             return aged
-        layout, now = (
-            state.inputs().update_layout,
-            UpdateFile(one.path, state.inputs().update_layout),
-        )
-        return encoded_again(
-            aged,
-            layout,
-            decoded(aged.path, layout),
-            round=now.identity.round,
-            base=now.identity.base,
-        )
-
-
-def _identity(before: UpdateIdentity, changes: Mapping[str, object]) -> UpdateIdentity:
-    value = {
-        "run": before.run,
-        "round": before.round,
-        "base": before.base,
-        "member": before.member,
-        **changes,
-    }
-    return UpdateIdentity(**value)  # type: ignore[arg-type]
+        layout = state.inputs().update_layout
+        now = UpdateFile(one.path, layout).identity
+        arrays = decoded(aged.path, layout)
+        return encoded_again(aged, layout, arrays, round=now.round, base=now.base)
 
 
 def _stacks(others: Mapping[str, Arrays]) -> dict[str, FloatArray]:

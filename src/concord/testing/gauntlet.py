@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import socket
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -145,10 +144,6 @@ class Gauntlet:
     def spooled(self) -> int:
         """Payloads that are still kept."""
         return len(list(self._spool.glob("*.frame")))
-
-    @property
-    def equal_weight(self) -> Fraction:
-        return Fraction(1, len(self.run.run.member_ids))
 
 
 def framed(message: bytes, payload: bytes) -> bytes:

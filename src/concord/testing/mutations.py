@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
+import numpy as np
+
+from concord.update.payload import MAGIC
+
 
 def mutated(data: bytes, draw: Random) -> bytes:
     """Other bytes than `data`, made from it by one kind of damage."""
@@ -11,6 +15,13 @@ def mutated(data: bytes, draw: Random) -> bytes:
         found = draw.choice(_KINDS)(data, draw)
         if found != data:
             return found
+
+
+def infinite(data: bytes) -> bytes:
+    """An update with an infinity where the first tensor's scales begin, behind magic and header."""
+    fixed = len(MAGIC) + 4
+    begin = fixed + int.from_bytes(data[len(MAGIC) : fixed], "little")
+    return data[:begin] + np.float32(np.inf).tobytes() + data[begin + 4 :]
 
 
 def _flipped(data: bytes, draw: Random) -> bytes:

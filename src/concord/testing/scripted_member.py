@@ -53,8 +53,9 @@ from concord.ledger.entries import Entry
 from concord.ledger.layouts import step_layout, update_layout
 from concord.ledger.sealed.coverage import EVERYTHING, Coverage
 from concord.ledger.statements.rounds import Measured
+from concord.testing.mutations import infinite
 from concord.update.combine import apply_step
-from concord.update.payload import MAGIC, UpdateFile, UpdateIdentity, encode_update
+from concord.update.payload import UpdateFile, UpdateIdentity, encode_update
 
 SPECS = [TensorSpec("embed_tokens.weight", (8, 16)), TensorSpec("layer.weight", (16, 16))]
 MAX_PAYLOAD_BYTES = 1 << 24
@@ -260,7 +261,7 @@ class ScriptedMember:
         encode_update(path, layout, identity, arrays)
         data = path.read_bytes()
         if self._does("send_nan", plan.round):
-            data = _with_infinite_scale(data)
+            data = infinite(data)
         if self._does("truncate", plan.round):
             data = data[: len(data) // 2]
         header = UpdateHeader(
@@ -310,10 +311,3 @@ class ScriptedMember:
             return
         body = Measured(base=found, nats=1.0, bytes=8, tokens=2, documents=1)
         self._say(self._voice.measured(body, run=self._run.digest, round_=message.round))
-
-
-def _with_infinite_scale(data: bytes) -> bytes:
-    """Put an infinity where the first tensor's scales begin, behind magic and header."""
-    fixed = len(MAGIC) + 4
-    begin = fixed + int.from_bytes(data[len(MAGIC) : fixed], "little")
-    return data[:begin] + np.float32(np.inf).tobytes() + data[begin + 4 :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -227,9 +227,6 @@ class MemberText:
 
     def _texts(self, part: Part) -> Iterator[str]:
         return (document.text for document in read_prepared(self._documents, part))
-
-
-Batch = Callable[[int], NDArray[np.int64]]
 
 
 def text_counts(summary: TextSummary) -> TextCounts:

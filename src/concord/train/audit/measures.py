@@ -18,8 +18,7 @@ def auc(inside: Scores, outside: Scores) -> float:
     if not len(inside) or not len(outside):
         return float("nan")
     both = np.concatenate([inside, outside])
-    values, inverse, counts = np.unique(both, return_inverse=True, return_counts=True)
-    del values
+    _, inverse, counts = np.unique(both, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2
     above = ranks[inverse[: len(inside)]].sum() - len(inside) * (len(inside) + 1) / 2
     return float(above / (len(inside) * len(outside)))
