@@ -2,7 +2,8 @@
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.concord-installed
+RUNS := $(VENV)/.concord-installed
+STAMP := $(VENV)/.concord-tools
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
@@ -18,16 +19,21 @@ help:  ## list the targets
 
 setup: $(STAMP)  ## make the virtual environment
 
-$(STAMP): requirements.lock pyproject.toml
+$(RUNS): requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) (once; about a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@# One platform's torch first: the lock pins it, and the rest then needs no other.
 	@$(PIP) install $$(grep '^torch==' requirements.lock)
-	@$(PIP) install -r requirements.lock
-	@$(PIP) install --no-deps --no-build-isolation -e .
+	@$(PIP) install $$(grep '^setuptools==' requirements.lock)
+	@$(PIP) install -c requirements.lock --no-build-isolation -e '.[train]'
 	@touch $@
 
-demo: $(STAMP)  ## train a model of several nations' almanacs, compare, chat
+$(STAMP): $(RUNS)
+	@echo "Adding what the tests and the other commands need (once; about a minute)"
+	@$(PIP) install -r requirements.lock
+	@touch $@
+
+demo: $(RUNS)  ## train a model of several nations' almanacs, compare, chat
 	@$(BIN)/concord demo --folder demo --force
 
 test: $(STAMP)  ## all tests, in random order, on two processes

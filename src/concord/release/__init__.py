@@ -1,0 +1,1 @@
+"""What the members publish: the package, its papers, its proofs, and what a stranger checks."""
