@@ -18,13 +18,16 @@
     ├── FederationError    (exit 7)  a round that cannot go on
     │   ├── QuorumLost
     │   ├── MessageRefused
-    │   └── MemberFailed
+    │   ├── MemberFailed
+    │   ├── SiteRefused              a site file that is missing, or allows more than it may
+    │   └── SiteUnreachable          the coordinator's server cannot be reached, and why
     ├── StorageError       (exit 8)  a full disk, a folder without permission
     ├── CryptoError        (exit 9)  a key or a signature that cannot be used
     │   ├── KeyRefused               a key file of the wrong kind, or open to others
     │   ├── SignatureRefused         a signature that is wrong, missing, or by too few
     │   ├── SealRefused              a step of sealed mode that does not fit, or would reveal more
-    │   └── SealVoid                 a sealed sum that cannot be used; who is at fault, where known
+    │   ├── SealVoid                 a sealed sum that cannot be used; who is at fault, where known
+    │   └── KitRefused               a start-up kit or a certificate that cannot be used
     ├── LogError           (exit 9)  the log cannot be read or extended
     │   ├── LogCorrupt               its bytes do not make the tree that was signed
     │   ├── LogHeld                  another process writes to it
@@ -213,6 +216,18 @@ class MemberFailed(FederationError):
     code = "C603"
 
 
+class SiteRefused(FederationError):
+    """A file by which a site decides what a job may do there is missing, or allows too much."""
+
+    code = "C604"
+
+
+class SiteUnreachable(FederationError):
+    """The coordinator's server cannot be reached, or does not let this site in."""
+
+    code = "C605"
+
+
 class StorageError(ConcordError):
     """The disk is full, or a folder cannot be written."""
 
@@ -265,6 +280,12 @@ class SealVoid(CryptoError):
     ) -> None:
         super().__init__(message, where=where, remedy=remedy)
         self.culprits = culprits
+
+
+class KitRefused(CryptoError):
+    """A start-up kit is altered or another federation's, or its certificate does not count."""
+
+    code = "C805"
 
 
 class LogError(ConcordError):

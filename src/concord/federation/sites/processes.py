@@ -1,0 +1,156 @@
+"""The FLARE processes of one kit: started, watched, ended as a whole.
+
+FLARE adds one process per site and job; who ends only the first one leaves those behind.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from concord.base.errors import FederationError
+from concord.base.files import storage_errors
+from concord.federation.sites.site_files import Site, check_site_files, read_site
+from concord.federation.sites.tree import end_tree
+
+STOP_S = 4.0
+KEPT = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "TMPDIR",
+        "VIRTUAL_ENV",
+        "LD_LIBRARY_PATH",
+        "CUDA_VISIBLE_DEVICES",
+        "SSL_CERT_FILE",
+    }
+)
+"""What a process inherits of the environment: nothing of it can name code or carry a secret."""
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_MODULES = {
+    "server": ("nvflare.private.fed.app.server.server_train", "fed_server.json"),
+    "member": ("nvflare.private.fed.app.client.client_train", "fed_client.json"),
+}
+
+
+def environment(source: Path) -> dict[str, str]:
+    """The environment of a site's processes.
+
+    Args:
+        source: Folder from which `concord` is imported.
+    """
+    kept = {name: value for name, value in os.environ.items() if name in KEPT}
+    return {
+        **kept,
+        **dict.fromkeys(_ONE_THREAD, "1"),
+        "PYTHONPATH": str(source),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NVFLARE_SECURE_LOGGING": "1",  # types of errors are logged, not their messages
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def command(kit: Path, site: Site) -> list[str]:
+    """The command line that serves a kit."""
+    module, file = _MODULES[site.role]
+    identity = (
+        ["org=coordinator"]
+        if site.role == "server"
+        else [f"uid={site.name}", f"org={organisation(kit)}"]
+    )
+    return [
+        sys.executable,
+        "-u",
+        "-m",
+        module,
+        "-m",
+        str(kit),
+        "-s",
+        file,
+        "--set",
+        "secure_train=true",
+        *identity,
+        "config_folder=config",
+    ]
+
+
+def organisation(kit: Path) -> str:
+    """The organisation that the kit's certificate names."""
+    from concord.federation.sites.certificates import load_certificate, subject
+
+    return subject(load_certificate(kit / "startup" / "client.crt")).organisation
+
+
+class SiteProcess:
+    """The process tree of one kit.
+
+    Args:
+        kit: A kit whose site files were written.
+    """
+
+    def __init__(self, kit: Path) -> None:
+        self.kit = kit.resolve()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    @property
+    def log(self) -> Path:
+        """What the processes say; it holds no text of a member."""
+        return self.kit / "log.txt"
+
+    def start(self) -> None:
+        """Check the site files, then start the processes.
+
+        Raises:
+            SiteRefused: a site file is missing or laxer than allowed.
+            FederationError: the processes run already.
+            StorageError: the log cannot be written.
+        """
+        if self.alive():
+            raise FederationError("runs already", where=self.kit)
+        check_site_files(self.kit)
+        site = read_site(self.kit)
+        output = self.kit / "process.txt"
+        with storage_errors(output), output.open("wb") as stream:
+            output.chmod(0o600)
+            self._process = subprocess.Popen(
+                command(self.kit, site),
+                cwd=self.kit,
+                env=environment(Path(__file__).parents[3]),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def alive(self) -> bool:
+        """Whether the first process of the tree runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def status(self) -> int | None:
+        """Its exit status, once it ended."""
+        return None if self._process is None else self._process.poll()
+
+    def stop(self, pause_s: float = STOP_S) -> None:
+        """End the whole tree: ask, wait, kill what is left. Does nothing if it does not run."""
+        if self._process is not None:
+            end_tree(self._process.pid, pause_s=pause_s)
+            self._process.wait()
+            self._process = None
+
+    def __enter__(self) -> SiteProcess:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

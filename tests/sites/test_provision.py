@@ -1,0 +1,58 @@
+"""Kits: who can read them, who is in them, and what stays when one member is added."""
+
+import stat
+import subprocess
+
+import pytest
+
+from concord.base.errors import DocumentError
+from concord.federation.sites.certificates import load_certificate, subject
+from concord.federation.sites.provision import ProjectSpec, check_spec, provision
+
+ROOT = "startup/rootCA.pem"
+
+
+def test_nobody_else_can_read_anything_that_was_made(made):
+    project = made.state.parents[2]
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in project.rglob("*")}
+    assert len(modes) > 20
+    assert not {path.name: oct(mode) for path, mode in modes.items() if mode & 0o077}
+
+
+def test_each_kit_names_its_owner_and_openssl_accepts_it_under_the_root(made):
+    for member, kit in made.members.items():
+        certificate = kit / "startup" / "client.crt"
+        assert subject(load_certificate(certificate)).name == member
+        command = ["openssl", "verify", "-CAfile", made.server / ROOT, certificate]
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_a_later_member_comes_under_the_same_root_and_the_others_keep_their_certificates(tmp_path):
+    spec = ProjectSpec("atlas", "localhost", 8002, {"kenya": "kenya"})
+    first = provision(tmp_path, spec)
+    wider = ProjectSpec("atlas", "localhost", 8002, {"kenya": "kenya", "peru": "peru"})
+    second = provision(tmp_path, wider)
+    assert (first.server / ROOT).read_bytes() == (second.members["peru"] / ROOT).read_bytes()
+    kept = [kits.members["kenya"] / "startup" / "client.crt" for kits in (first, second)]
+    assert kept[0] != kept[1]
+    assert kept[0].read_bytes() == kept[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"host": "bad host"}, "host name"),
+        ({"host": "a" * 64}, "host name"),
+        ({"host": "-x"}, "host name"),
+        ({"also_hosts": ("ok", "not ok")}, "host name"),
+        ({"port": 0}, "not a port"),
+        ({"port": 70_000}, "not a port"),
+        ({"members": {}}, "no member"),
+        ({"members": {"server": "x"}}, "'server'"),
+        ({"host": "kenya"}, "'kenya'"),
+    ],
+)
+def test_a_project_that_cannot_be_is_refused_before_anything_is_made(change, words):
+    spec = {"name": "atlas", "host": "localhost", "port": 8002, "members": {"kenya": "kenya"}}
+    with pytest.raises(DocumentError, match=words):
+        check_spec(ProjectSpec(**{**spec, **change}))
