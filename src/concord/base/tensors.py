@@ -105,6 +105,11 @@ def write_tensor_parts(
     return "sha256:" + sha256.hexdigest()
 
 
+def tensor_header(specs: Sequence[TensorSpec]) -> bytes:
+    """The bytes before the data in the canonical file of these tensors."""
+    return _header(tuple(sorted(specs)))
+
+
 @lru_cache(maxsize=4)
 def _header(ordered: tuple[TensorSpec, ...]) -> bytes:
     """Header of a file; remembered, since every base of a run has the same one."""

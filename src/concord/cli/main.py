@@ -34,6 +34,7 @@ from concord.cli import (
     policy,
     propose,
     proving,
+    release,
     report,
     run,
     scan,
@@ -72,6 +73,7 @@ for name, commands in (
     ("log", log),
     ("policy", policy),
     ("gate", gate),
+    ("release", release),
     ("seal", seal),
 ):
     app.add_typer(commands.app, name=name)

@@ -19,6 +19,7 @@ from concord.base.digest import digest_file
 from concord.base.errors import LogError, VerificationFailed
 from concord.base.files import atomic_file, storage_errors, write_atomic
 from concord.base.objects import ObjectStore
+from concord.crypto.notes import Note
 from concord.ledger.needed import Need
 from concord.ledger.tiles import CHECKPOINT, WIDTH, WIDTH_BITS, Tile, join_entries, partial_tiles
 from concord.ledger.tree import read_entries, read_hashes
@@ -52,10 +53,20 @@ def publish(verification: Verification, out: Path) -> Published:
     wanted = [*verification.needed, *verification.offered]
     for need in wanted:
         total += _copy_object(verification.objects, store, need)
-    for tile in tiles_of(verification.reader.size):
-        _copy_tile(source / "log", out / "log", tile)
-    write_atomic(out / "log" / CHECKPOINT, verification.note.encode())
+    copy_log(source / "log", out / "log", verification.note)
     return Published(verification.reader.size, len(wanted), total)
+
+
+def copy_log(source: Path, out: Path, note: Note) -> None:
+    """Copy a log as far as a checkpoint of it goes, the checkpoint last.
+
+    Raises:
+        LogCorrupt: a file of it is damaged.
+        StorageError: `out` cannot be written.
+    """
+    for tile in tiles_of(note.checkpoint.size):
+        _copy_tile(source, out, tile)
+    write_atomic(out / CHECKPOINT, note.encode())
 
 
 def tiles_of(size: int) -> Iterator[Tile]:

@@ -1,0 +1,183 @@
+"""`concord release`: build, publish and verify what the members give to all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from concord.base.digest import check_digest, digest_bytes
+from concord.base.errors import DocumentError, KeyRefused, VerificationFailed
+from concord.cli import desk
+from concord.cli.say import columns, say, say_json
+from concord.cli.setting import clock
+
+if TYPE_CHECKING:
+    from concord.release.verify import ReleaseFindings
+
+app = typer.Typer(help="Build, publish and verify releases.", no_args_is_help=True)
+RELEASE = typer.Argument(..., help="Folder of a release.")
+PIN = (
+    "Who these parties are, the log says itself. Compare the federation's digest with one that you"
+    " have from a member by another way; then give it: --federation"
+)
+
+
+@app.command()
+def build(
+    folder: Path = desk.FOLDER,
+    version: str = typer.Option(..., "--version", help="Name of the version, such as 1.0."),
+    name: str | None = typer.Option(None, "--run", help="Run, if the folder holds several."),
+    out: Path | None = typer.Option(None, "--out", help="Folder; else <federation>/releases/."),
+    as_json: bool = desk.JSON,
+) -> None:
+    """Make a release from the last base of a run: a candidate until it is published.
+
+    Example: concord release build atlas --version 1.0
+    """
+    from concord.federation.records import RunFolder
+    from concord.federation.workers import export_in_worker
+    from concord.release.build import build_release, candidate
+    from concord.release.folder import ReleaseFolder, release_place
+
+    archive = desk.open_archive(folder)
+    federation = desk.federation_at(folder)
+    place = release_place(federation.root, version)
+    release = place if out is None else ReleaseFolder(out.absolute())
+    made_of = candidate(archive, federation.objects, run=name, version=version, now=desk.now())
+    run = made_of.library.run(made_of.document)
+
+    def model(path: Path) -> None:
+        export_in_worker(RunFolder(federation.root, run.name), run, path)
+
+    manifest = build_release(made_of, federation.root, release, exporters=[model])
+    if as_json:
+        say_json({"folder": str(release.root), "manifest": digest_bytes(manifest.data)})
+        return
+    total = sum(entry.bytes for entry in manifest.files.values())
+    say(f"{release.root}: {len(manifest.files)} files, {total / 1e6:,.1f} MB")
+    if manifest.decision is None:
+        say(
+            "a candidate: the members have not decided yet"
+            f" (concord propose release {folder} {version})",
+            style="yellow",
+        )
+    else:
+        say(f"to publish it: concord release publish {folder} {version}")
+
+
+@app.command()
+def publish(
+    folder: Path = desk.FOLDER,
+    version: str = typer.Argument(..., help="Version that was built."),
+    out: Path | None = typer.Option(None, "--out", help="Where it was built, if not the default."),
+    as_json: bool = desk.JSON,
+) -> None:
+    """Say in the log that a release is published; the coordinator's key must lie here.
+
+    Example: concord release publish atlas 1.0
+    """
+    from concord.ledger.statements.evidence import Release
+    from concord.release.build import proofs_of
+    from concord.release.folder import ReleaseFolder, release_place
+    from concord.release.ledger import write_ledger
+    from concord.release.manifest import read_manifest
+    from concord.release.verify import verify_release
+
+    office = desk.open_office(folder)
+    place = release_place(office.federation.root, version)
+    release = place if out is None else ReleaseFolder(out.absolute())
+    verify_release(release.root, clock=clock(), candidate=True)
+    manifest = read_manifest(release.manifest)
+    if manifest.version != version:
+        raise DocumentError(f"holds version {manifest.version}", where=release.root)
+    if manifest.decision is None:
+        raise DocumentError(
+            "was built before the members decided",
+            where=release.root,
+            remedy=f"once they did: concord release build {folder} --version {version}",
+        )
+    coordinator = office.state.coordinator.member
+    body = Release(
+        version=version,
+        model=manifest.model,
+        manifest=digest_bytes(manifest.data),
+        decision=manifest.decision,
+    )
+    filed = desk.put(office, body, party=coordinator, role="coordinator", as_json=as_json)
+    if filed is None or filed.index is None:
+        raise KeyRefused(
+            f"the log's key is at {coordinator!r}, not here",
+            where=office.federation.log,
+            remedy="publish where the coordinator's keys lie",
+        )
+    write_ledger(office.federation.root, release, proofs_of(manifest, published=True))
+    verify_release(release.root, clock=clock())
+    if not as_json:
+        say(
+            f"to check it: concord release verify {release.root} --federation {manifest.federation}"
+        )
+
+
+@app.command()
+def verify(
+    folder: Path = RELEASE,
+    federation: str | None = typer.Option(
+        None, help="Digest of the federation that it must be, as you have it from elsewhere."
+    ),
+    candidate: bool = typer.Option(False, "--candidate", help="Accept what is not published yet."),
+    as_json: bool = desk.JSON,
+) -> None:
+    """Check a release: every file, the log, the members' decision, the weights. Needs no network.
+
+    Ends with exit status 10 at the first thing that is wrong.
+
+    Example: concord release verify atlas/releases/1.0
+    """
+    from concord.release.folder import ReleaseFolder
+    from concord.release.verify import ReleaseFindings, verify_release
+
+    wanted = None if federation is None else check_digest(federation, where="--federation")
+    found = ReleaseFindings(ReleaseFolder(folder))
+    try:
+        verify_release(
+            folder, clock=clock(), federation=wanted, candidate=candidate, findings=found
+        )
+    except VerificationFailed as error:
+        _show(found, error, as_json=as_json)
+        raise
+    _show(found, None, as_json=as_json)
+
+
+def _show(found: ReleaseFindings, error: VerificationFailed | None, *, as_json: bool) -> None:
+    if as_json:
+        say_json(_as_json(found, error))
+        return
+    rows = [
+        ["ok" if one.passed else "WRONG", f"{one.number} {one.name}", f"{one.seconds:.1f} s",
+         one.found]
+        for one in found.steps
+    ]  # fmt: skip
+    for line in columns(rows):
+        say(line)
+    manifest = found.manifest
+    if error is not None or manifest is None:
+        return
+    built = datetime.fromtimestamp(manifest.built, UTC)
+    say(f"\nversion     {manifest.version} of {manifest.name}, built {built:%Y-%m-%d %H:%M} UTC")
+    say(f"model       {manifest.model}, {manifest.rounds} rounds of run {manifest.run_name}")
+    say(f"licence     {manifest.licence}")
+    say(f"\n{PIN} {manifest.federation}")
+
+
+def _as_json(found: ReleaseFindings, error: VerificationFailed | None) -> dict[str, Any]:
+    manifest = found.manifest
+    return {
+        "ok": error is None,
+        "error": None if error is None else {"where": error.where, "message": error.message},
+        "published": found.published,
+        "steps": [vars(one) for one in found.steps],
+        "manifest": None if manifest is None else manifest.model_dump(mode="json"),
+    }

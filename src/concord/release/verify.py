@@ -1,0 +1,286 @@
+"""What a stranger can find out from a release's folder alone: no torch, no network, no key.
+
+    1. files      exactly what the manifest lists is there, no link, no odd path, every byte
+    2. log        the log that came with it makes its tree, every entry is allowed where it stands,
+                  the checkpoint is signed and cosigned by a quorum of witnesses
+    3. decision   the members decided to publish this base as this version, by the charter's rule,
+                  and the coordinator published this very manifest
+    4. weights    the weights are those of the base that the log names
+
+The caller owes what `concord verify` asks for too: to know which federation it wants to hear of.
+Numbers of steps never change.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from concord.base.clock import Clock
+from concord.base.digest import Digest, digest_bytes
+from concord.base.errors import ConcordError, VerificationFailed
+from concord.ledger.archive import Archive
+from concord.ledger.statements.evidence import Release
+from concord.release.build import decision_about, proofs_of
+from concord.release.folder import APART, LEDGER, MANIFEST, SIGNATURE, SUMS, ReleaseFolder
+from concord.release.ledger import check_proofs, ledger_files, open_ledger
+from concord.release.manifest import Manifest, hash_files, read_manifest
+from concord.release.weights import weights_digest
+
+STEPS = ("files", "log", "decision", "weights")
+MEANING = {
+    "files": "This is not what was published. Fetch the file again, or the whole release.",
+    "log": "The log that came with the release cannot be believed. Fetch another copy.",
+    "decision": "Nobody shows that the members decided to publish this. Do not call it theirs.",
+    "weights": "These weights are not the model that the members trained. Do not use them.",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that was taken."""
+
+    number: int
+    name: str
+    seconds: float
+    found: str
+    passed: bool = True
+
+
+@dataclass
+class ReleaseFindings:
+    """What was found so far; whole after `verify_release` returned."""
+
+    folder: ReleaseFolder
+    steps: list[Step] = field(default_factory=list)
+    manifest: Manifest | None = None
+    archive: Archive | None = None
+    published: bool = False
+    """False: a candidate, which was asked for as one."""
+
+
+def verify_release(
+    folder: Path,
+    *,
+    clock: Clock,
+    federation: Digest | None = None,
+    candidate: bool = False,
+    told: Callable[[int], object] = lambda _: None,
+    findings: ReleaseFindings | None = None,
+) -> ReleaseFindings:
+    """Take all steps, up to the first that fails.
+
+    Args:
+        folder: The release.
+        clock: Time, handed in; for durations.
+        federation: The federation that it must be of, as the caller has it from elsewhere.
+        candidate: Accept what was built and not published yet.
+        told: Is told of bytes that were read, from several threads.
+        findings: Filled in as steps are taken, so that a caller sees them if one fails.
+
+    Raises:
+        VerificationFailed: names the first thing that is wrong, where, and what it means.
+    """
+    found = findings if findings is not None else ReleaseFindings(ReleaseFolder(folder))
+    check = _Check(found, clock, told)
+    check.files()
+    check.log(federation)
+    check.decision(candidate=candidate)
+    check.weights()
+    return found
+
+
+class _Check:
+    def __init__(self, found: ReleaseFindings, clock: Clock, told: Callable[[int], object]) -> None:
+        self.found = found
+        self.release = found.folder
+        self._clock = clock
+        self._told = told
+        self._there: dict[str, int] = {}
+
+    @property
+    def manifest(self) -> Manifest:
+        if self.found.manifest is None:
+            raise VerificationFailed("was not read yet", where=MANIFEST)
+        return self.found.manifest
+
+    @property
+    def archive(self) -> Archive:
+        if self.found.archive is None:
+            raise VerificationFailed("was not read yet", where="log")
+        return self.found.archive
+
+    def files(self) -> None:
+        with self._step(1) as done:
+            self._there = dict(_walk(self.release.root))
+            manifest = self.found.manifest = read_manifest(self.release.manifest)
+            _compare(self._there, manifest)
+            digests = hash_files(self.release.root, manifest.files, self._told)
+            for path, entry in sorted(manifest.files.items()):
+                if digests[path] != f"sha256:{entry.sha256}":
+                    raise VerificationFailed("was altered", where=path)
+            if self.release.sums.read_bytes() != manifest.sums():
+                raise VerificationFailed("does not say what the manifest says", where=SUMS)
+            total = sum(entry.bytes for entry in manifest.files.values())
+            done(f"{len(manifest.files):,} files, {total / 1e6:,.1f} MB")
+
+    def log(self, federation: Digest | None) -> None:
+        with self._step(2) as done:
+            archive = self.found.archive = open_ledger(self.release)
+            state, manifest = archive.state, self.manifest
+            if state.federation != manifest.federation:
+                raise VerificationFailed("is of another federation", where="ledger/log")
+            if federation is not None and state.federation != federation:
+                raise VerificationFailed(
+                    f"is the federation {state.federation}, not {federation}", where="ledger/log"
+                )
+            archive.replica.require_quorum(archive.note)
+            proofs = proofs_of(manifest, published=manifest.version in state.releases)
+            self._check_ledger_files(archive, set(proofs))
+            shown = check_proofs(self.release, archive, proofs)
+            witnesses = len(archive.replica.witnesses(archive.note))
+            done(
+                f"{len(archive.entries):,} entries of {state.name}, cosigned by {witnesses} members"
+                f"; {shown} statements proved apart"
+            )
+
+    def _check_ledger_files(self, archive: Archive, proofs: set[str]) -> None:
+        there = {path for path in self._there if path.startswith(f"{LEDGER}/")}
+        expected = {f"{LEDGER}/{path}" for path in ledger_files(archive, proofs)}
+        if missing := sorted(expected - there):
+            raise VerificationFailed("is missing", where=missing[0])
+        if extra := sorted(there - expected):
+            raise VerificationFailed("is no file of the log", where=extra[0])
+
+    def decision(self, *, candidate: bool) -> None:
+        with self._step(3) as done:
+            manifest, state = self.manifest, self.archive.state
+            seat = state.runs.get(manifest.run)
+            if seat is None or manifest.model not in {seat.base, *seat.recent.values()}:
+                raise VerificationFailed(
+                    f"{manifest.model} is no base of run {manifest.run_name}", where="model"
+                )
+            released = [
+                entry.statement.body
+                for entry in self.archive.entries
+                if isinstance(entry.statement.body, Release)
+                and entry.statement.body.version == manifest.version
+            ]
+            if not released:
+                if not candidate:
+                    raise VerificationFailed(
+                        f"version {manifest.version} was not published: this is a candidate",
+                        where="ledger/log",
+                        remedy="to look at it as one: --candidate",
+                    )
+                done("a candidate: not published")
+                return
+            (statement,) = released
+            _check_statement(statement, manifest)
+            if decision_about(state, manifest.version, manifest.model) != manifest.decision:
+                raise VerificationFailed("no adopted decision says so", where="decision")
+            self.found.published = True
+            rule = next(s.rule for s in state.proposals.values() if s.decision == manifest.decision)
+            done(f"published as {manifest.version} by a decision under rule {rule}")
+
+    def weights(self) -> None:
+        with self._step(4) as done:
+            found, manifest = weights_digest(self.release.weights()), self.manifest
+            if found != manifest.weights:
+                raise VerificationFailed(
+                    f"holds weights {found}, not {manifest.weights}", where="model.safetensors"
+                )
+            if found == manifest.model:
+                done("the base that the log names, bit for bit")
+            else:
+                done("as published; the base in the log holds optimiser state beside them")
+
+    @contextmanager
+    def _step(self, number: int) -> Iterator[_Done]:
+        name = STEPS[number - 1]
+        began_s, done = self._clock.monotonic_s(), _Done()
+        try:
+            yield done
+        except (ConcordError, OSError) as error:
+            failure = _failure(error, name)
+            self._ended(number, began_s, str(failure.message), passed=False)
+            raise failure from error
+        self._ended(number, began_s, done.found, passed=True)
+
+    def _ended(self, number: int, began_s: float, found: str, *, passed: bool) -> None:
+        seconds = self._clock.monotonic_s() - began_s
+        self.found.steps.append(Step(number, STEPS[number - 1], seconds, found, passed))
+
+
+class _Done:
+    """Takes what a step found, in words."""
+
+    found = ""
+
+    def __call__(self, found: str) -> None:
+        self.found = found
+
+
+def _failure(error: ConcordError | OSError, step: str) -> VerificationFailed:
+    if isinstance(error, OSError):
+        message, where = f"cannot be read: {error.strerror}", error.filename
+        return VerificationFailed(message, where=where, remedy=MEANING[step])
+    own = error.remedy if isinstance(error, VerificationFailed) else None
+    return VerificationFailed(error.message, where=error.where, remedy=own or MEANING[step])
+
+
+def _check_statement(statement: Release, manifest: Manifest) -> None:
+    if statement.model != manifest.model:
+        raise VerificationFailed("was published with another model", where=MANIFEST)
+    if statement.manifest != digest_bytes(manifest.data):
+        raise VerificationFailed(
+            f"is not the manifest that was published, {statement.manifest}", where=MANIFEST
+        )
+    if statement.decision != manifest.decision:
+        raise VerificationFailed("was published by another decision", where="decision")
+
+
+def _compare(there: dict[str, int], manifest: Manifest) -> None:
+    """Exactly the files of the manifest, in their sizes; what proves itself apart."""
+    own = {path: size for path, size in there.items() if not path.startswith(f"{LEDGER}/")}
+    for path in (MANIFEST, SUMS):
+        if own.pop(path, None) is None:
+            raise VerificationFailed("is missing", where=path)
+    own.pop(SIGNATURE, None)
+    if missing := sorted(manifest.files.keys() - own.keys()):
+        raise VerificationFailed("is missing", where=missing[0])
+    if extra := sorted(own.keys() - manifest.files.keys()):
+        raise VerificationFailed("is no file of this release", where=extra[0])
+    for path, size in sorted(own.items()):
+        if size != manifest.files[path].bytes:
+            raise VerificationFailed(
+                f"has {size:,} bytes, not {manifest.files[path].bytes:,}", where=path
+            )
+
+
+def _walk(root: Path, below: str = "") -> Iterator[tuple[str, int]]:
+    """Every file with its size.
+
+    Raises:
+        VerificationFailed: something is neither a plain file nor a folder; links are not followed.
+    """
+    if root.is_symlink() or not root.is_dir():
+        raise VerificationFailed("is no folder", where=root)
+    for entry in sorted(os.scandir(root), key=lambda one: one.name):
+        path = f"{below}{entry.name}"
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            before = path if path.split("/")[0] in APART else None
+            inside = list(_walk(Path(entry.path), f"{path}/"))
+            if not inside and before is None:
+                raise VerificationFailed("is an empty folder", where=path)
+            yield from inside
+        elif stat.S_ISREG(status.st_mode):
+            yield path, status.st_size
+        else:
+            kind = "a link" if stat.S_ISLNK(status.st_mode) else "no plain file"
+            raise VerificationFailed(f"is {kind}", where=path)
