@@ -16,6 +16,7 @@ def test_nobody_else_can_read_anything_that_was_made(made):
     project = made.state.parents[2]
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in project.rglob("*")}
     assert len(modes) > 20
+    assert not [path for path in modes if path.suffix == ".sh"]
     assert not {path.name: oct(mode) for path, mode in modes.items() if mode & 0o077}
 
 

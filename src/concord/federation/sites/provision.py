@@ -81,7 +81,16 @@ def provision(root: Path, spec: ProjectSpec) -> Kits:
     for kit in (kits.server, kits.driver, *members.values()):
         if not (kit / "startup").is_dir():
             raise FederationError("the provisioner left out a kit", where=kit)
+        _drop_scripts(kit)
     return kits
+
+
+def _drop_scripts(kit: Path) -> None:
+    """FLARE's own scripts would start a site without any of our checks."""
+    with storage_errors(kit):
+        for path in kit.rglob("*"):
+            if path.suffix in (".sh", ".ipynb") or path.name == "readme.txt":
+                path.unlink()
 
 
 def check_spec(spec: ProjectSpec) -> None:
