@@ -12,7 +12,7 @@ CORPORA ?= ../shared/corpora
 .PHONY: help demo test check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
-        bench-scan bench-privacy bench-sealed-run bench-sealed-time
+        bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -110,6 +110,14 @@ bench-gpu: $(STAMP)  ## eight members, 30 to 60 M parameters; needs a GPU
 
 bench-privacy: $(STAMP)  ## what updates give away, what audits and noise cost
 	$(BIN)/python benchmarks/privacy.py --corpora $(CORPORA)
+
+LLAMA := llama-cpp-python==0.3.36
+MODEL ?= demo/runs/demo/model
+PARALLEL ?= demo/parallel
+
+bench-gguf: $(STAMP)  ## GGUF files in llama.cpp itself, after make demo; compiles it first, 25 minutes
+	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || $(PIP) install '$(LLAMA)'
+	$(BIN)/python benchmarks/gguf.py logits --model $(MODEL) --parallel $(PARALLEL)
 
 clean:  ## remove what make made
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

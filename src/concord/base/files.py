@@ -58,6 +58,26 @@ def atomic_file(
         raise
 
 
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A name beside `path` for a library that opens files itself; see `atomic_file`.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with storage_errors(path):
+            yield temporary
+            sync_file(temporary)
+            with _NAMING:
+                os.replace(temporary, path)
+            sync_folder(path.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, sync_name: bool = True) -> None:
     """Write `data` to `path`, whole or not at all; see `atomic_file`."""
     with atomic_file(path, mode=mode, sync_name=sync_name) as stream:

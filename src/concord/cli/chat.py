@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from concord.base.errors import DocumentError
+from concord.cli.checked import UNVERIFIED, checked_model
 from concord.cli.plain import printable
 
 
@@ -17,14 +18,17 @@ def register(app: typer.Typer) -> None:
 
 
 def chat(
-    model: Path = typer.Argument(..., help="Model folder, or a federation whose model it is."),
+    model: Path = typer.Argument(
+        ..., help="Release, model folder, or a federation whose model it is."
+    ),
     prompts: list[str] = typer.Argument(None, help="Text to continue; without it, asks for some."),
     max_new_tokens: int = typer.Option(60, min=1, max=4096, help="Tokens to add."),
     temperature: float = typer.Option(0.7, min=0.0, help="0 takes the likeliest token."),
     top_k: int = typer.Option(40, min=0, help="Sample among so many tokens; 0 is all."),
     seed: int = typer.Option(0, min=0, help="The same seed gives the same text."),
+    unverified: bool = UNVERIFIED,
 ) -> None:
-    """Continue a prompt in any of the members' languages.
+    """Continue a prompt in any of the members' languages. A release is verified first.
 
     Example: concord chat demo/runs/demo/model "ኢትዮጵያ"
     """
@@ -33,7 +37,7 @@ def chat(
 
     if not math.isfinite(temperature):
         raise DocumentError("is not a number", where="--temperature", remedy="use 0 to 2")
-    folder = model_folder(model)
+    folder = checked_model(model, unverified=unverified)
     loaded, tokenizer = load_folder(folder), load_tokenizer(folder)
     loaded.model.eval()
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -52,17 +56,6 @@ def chat(
             on_token=lambda piece: console.print(printable(piece), end=""),
         )
         console.print()
-
-
-def model_folder(folder: Path) -> Path:
-    """The folder itself, or the only model in a federation's folder."""
-    if (folder / "config.json").exists():
-        return folder
-    found = sorted(path.parent for path in folder.glob("runs/*/model/config.json"))
-    if len(found) > 1:
-        named = ", ".join(str(path) for path in found)
-        raise DocumentError("holds several models", where=folder, remedy=f"name one of {named}")
-    return found[0] if found else folder
 
 
 def _asked(console: Console) -> list[str]:

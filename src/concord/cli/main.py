@@ -24,6 +24,7 @@ from concord.cli import (
     datasets,
     demo,
     gate,
+    gguf,
     halts,
     initialise,
     joining,
@@ -39,6 +40,7 @@ from concord.cli import (
     run,
     scan,
     seal,
+    serve,
     tokenizer,
     verify,
     votes,
@@ -57,11 +59,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for group in (demo, initialise, run, audit, report, verify, proving, votes, joining, law, chat):
+for group in (
+    *(demo, initialise, run, audit, report, verify, proving, votes, joining, law),
+    *(chat, serve),
+):
     group.register(app)
 scan.register(app)
 for group in (datasets, openings):
     group.register(data.app)
+gguf.register(release.app)
 app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")
 for name, commands in (

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from concord.base.errors import DocumentError
-from concord.cli.chat import model_folder
+from concord.cli.checked import model_folder
 from concord.cli.plain import printable
 
 if TYPE_CHECKING:

@@ -1,0 +1,141 @@
+"""What a GGUF file loses: in how llama.cpp cuts text, and in what it computes.
+
+    words    tokens of a tokenizer where words are cut as llama.cpp cuts them, beside its own; the
+             expressions that llama.cpp has are applied by `tokenizers`
+    logits   the three files of a model in llama.cpp itself, beside `transformers`; needs
+             `llama-cpp-python`, which takes about 25 minutes to compile on two cores
+
+python benchmarks/gguf.py words --tokenizer RUN/tokenizer.json --parallel CORPORA/parallel
+python benchmarks/gguf.py logits --model MODEL_FOLDER --parallel PARALLEL
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import math
+import tempfile
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+LINES = 200
+PROMPTS = 100
+LANGUAGES = "por_Latn amh_Ethi ell_Grek mal_Mlym ibo_Latn tha_Thai swh_Latn pes_Arab eng_Latn"
+QWEN_TAIL = r"\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+CONTRACTIONS = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|"
+WAYS = {
+    "poro-chat": r" ?[^(\s|.,!?…。，、।۔،)]+",
+    "gpt-2": r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)",
+    "qwen2": CONTRACTIONS + r"[^\r\n\p{L}\p{N}]?\p{L}+|" + QWEN_TAIL,
+    "qwen35": CONTRACTIONS
+    + r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|"
+    + QWEN_TAIL.replace(r"\p{L}\p{N}", r"\p{L}\p{M}\p{N}"),
+}
+"""The expressions of llama.cpp's src/llama-vocab.cpp, as of November 2026."""
+
+
+def words(tokenizer: Path, parallel: Path, languages: list[str]) -> None:
+    document = json.loads(tokenizer.read_text())
+    own = Tokenizer.from_str(json.dumps(document))
+    others = {name: Tokenizer.from_str(_cut_by(document, way)) for name, way in WAYS.items()}
+    print(f"| language | tokens | {' | '.join(WAYS)} |")
+    print("|---|--:|" + "--:|" * len(WAYS))
+    for language in languages:
+        with gzip.open(parallel / f"{language}.txt.gz", "rt") as stream:
+            texts = [line.strip() for line, _ in zip(stream, range(LINES), strict=False)]
+        total = sum(len(own.encode(text).ids) for text in texts)
+        cells = []
+        for other in others.values():
+            same = sum(len(_spans(own, text) & _spans(other, text)) for text in texts)
+            more = sum(len(other.encode(text).ids) for text in texts) / total
+            cells.append(f"{same / total:.1%}, {more:.3f}")
+        print(f"| {language} | {total:,} | {' | '.join(cells)} |")
+
+
+def _cut_by(document: dict, expression: str) -> str:
+    other = json.loads(json.dumps(document))
+    other["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {"Regex": expression}
+    return json.dumps(other)
+
+
+def _spans(tokenizer: Tokenizer, text: str) -> set[tuple[int, int]]:
+    """Where each token begins and ends, in letters of bytes."""
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    ends = list(accumulate(len(tokenizer.id_to_token(token)) for token in ids))
+    return set(zip([0, *ends], ends, strict=False))
+
+
+def logits(model_folder: Path, parallel: Path) -> None:
+    import llama_cpp
+    import torch
+
+    from concord.federation.parallel import languages_in, read_parallel
+    from concord.model.folder import load_folder
+    from concord.model.tokenizer import Tokenizer as RunTokenizer
+    from concord.release.gguf import KINDS, export_gguf
+
+    loaded = load_folder(model_folder)
+    tokenizer = RunTokenizer.from_files(loaded.tokenizer_files)
+    context = loaded.model.config.max_position_embeddings
+    languages = languages_in(parallel)
+    unseen = read_parallel(parallel, languages).measure
+    each = -(-PROMPTS // len(languages))
+    lines = [line for language in languages for line in unseen[language][:each]][:PROMPTS]
+    rows = [[tokenizer.start_id, *tokenizer.encode(line)][:context] for line in lines]
+    with torch.inference_mode():
+        wanted = [loaded.model(torch.tensor([ids])).logits[0].numpy() for ids in rows]
+    print("| kind | MB | largest difference of a logit | perplexity | of transformers' |")
+    print("|---|--:|--:|--:|--:|")
+    base = _perplexity(wanted, rows)
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in KINDS:
+            file = Path(folder) / f"{kind}.gguf"
+            export_gguf(model_folder, file, kind)
+            llama = llama_cpp.Llama(str(file), n_ctx=context, logits_all=True, verbose=False)
+            found = []
+            for ids in rows:
+                llama.reset()
+                llama.eval(ids)
+                found.append(np.array(llama.scores[: len(ids)]))
+            worst = max(
+                float(abs(one - other).max()) for one, other in zip(found, wanted, strict=True)
+            )
+            loss = _perplexity(found, rows)
+            size = file.stat().st_size / 1e6
+            print(f"| {kind} | {size:.2f} | {worst:.2g} | {loss:.3f} | {loss / base - 1:+.2%} |")
+
+
+def _perplexity(logits: list[np.ndarray], rows: list[list[int]]) -> float:
+    nats, count = 0.0, 0
+    for found, ids in zip(logits, rows, strict=True):
+        shifted = found[:-1].astype(np.float64)
+        shifted -= shifted.max(1, keepdims=True)
+        chosen = shifted[np.arange(len(ids) - 1), ids[1:]] - np.log(np.exp(shifted).sum(1))
+        nats -= chosen.sum()
+        count += len(chosen)
+    return math.exp(nats / count)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parts = parser.add_subparsers(dest="part", required=True)
+    part = parts.add_parser("words")
+    part.add_argument("--tokenizer", type=Path, required=True)
+    part.add_argument("--parallel", type=Path, required=True)
+    part.add_argument("--languages", default=LANGUAGES)
+    part = parts.add_parser("logits")
+    part.add_argument("--model", type=Path, required=True)
+    part.add_argument("--parallel", type=Path, required=True)
+    given = parser.parse_args()
+    if given.part == "words":
+        words(given.tokenizer, given.parallel, given.languages.split())
+    else:
+        logits(given.model, given.parallel)
+
+
+if __name__ == "__main__":
+    main()
