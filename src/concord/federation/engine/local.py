@@ -8,54 +8,37 @@ coordinator's business.
 
 from __future__ import annotations
 
-import multiprocessing
 import queue
-import signal
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
-from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 from concord.base.errors import StorageError
 from concord.base.files import private_folder
 from concord.charter.run import Document
+from concord.federation.engine.hosting import (
+    Hosted,
+    MemberMain,
+    Nursery,
+    interrupts_held_back,
+)
 from concord.federation.engine.interface import Event, Joined, Lost, Traffic
 from concord.federation.engine.links import Link
 from concord.federation.frames import Payload
 from concord.federation.messages import encode_message
 
-MemberMain = Callable[[socket.socket, Path], None]
 STOP_S = 3.0
 
 
 @dataclass
 class _Seat:
     folder: Path
-    process: ForkServerProcess | None = None
+    hosted: Hosted | None = None
     link: Link | None = None
     starts: int = 0
     traffic: Traffic = field(default_factory=Traffic)
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """What is started in here never sees Ctrl-C: it ends when its connection does.
-
-    A terminal sends the interrupt to all processes; each would print a traceback of its own. The
-    fork server and all it forks inherit the mask.
-    """
-    # Where it is not running yet, starting it would let interrupts through again.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class LocalEngine:
@@ -83,20 +66,18 @@ class LocalEngine:
         restart_pause_s: float = 0.5,
     ) -> None:
         self._seats = {member: _Seat(folder) for member, folder in members.items()}
-        self._main = main
         self._spool = private_folder(spool)
         self.max_payload_bytes = max_payload_bytes
         self._max_restarts = max_restarts
         self._restart_pause_s = restart_pause_s
         self._events: queue.SimpleQueue[Event | StorageError] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(list(preload))
+        self._nursery = Nursery(main, preload)
 
     def start(self) -> None:
         for leftover in self._spool.glob("*.frame"):
             leftover.unlink()
-        with _interrupts_held_back():
+        with interrupts_held_back():
             for member in self._seats:
                 self._start_member(member)
 
@@ -125,9 +106,9 @@ class LocalEngine:
     def process_ids(self) -> dict[str, int]:
         """Process id of each member that runs."""
         return {
-            member: seat.process.pid
+            member: seat.hosted.process.pid
             for member, seat in self._seats.items()
-            if seat.process is not None and seat.process.pid is not None
+            if seat.hosted is not None and seat.hosted.process.pid is not None
         }
 
     def stop(self) -> None:
@@ -144,23 +125,17 @@ class LocalEngine:
             link.end("stopped", announce=False)
         deadline_s = time.monotonic() + STOP_S
         for seat in self._seats.values():
-            if seat.process is not None:
-                seat.process.join(max(0.0, deadline_s - time.monotonic()))
+            if seat.hosted is not None:
+                seat.hosted.process.join(max(0.0, deadline_s - time.monotonic()))
             self._end_seat(seat)
 
     def _start_member(self, member: str) -> None:
         seat = self._seats[member]
-        ours, theirs = socket.socketpair()
-        process = self._context.Process(
-            target=self._main, args=(theirs, seat.folder), name=f"member-{member}", daemon=True
-        )
-        process.start()
-        theirs.close()
-        seat.process = process
+        seat.hosted = self._nursery.start(member, seat.folder)
         seat.starts += 1
         seat.link = Link(
             member,
-            ours,
+            seat.hosted.stream,
             spool=self._spool,
             max_payload_bytes=lambda: self.max_payload_bytes,
             emit=self._events.put,
@@ -185,12 +160,9 @@ class LocalEngine:
             self._start_member(member)
 
     def _end_seat(self, seat: _Seat) -> None:
-        if seat.process is not None:
-            if seat.process.is_alive():
-                seat.process.kill()
-            seat.process.join(STOP_S)
-            seat.process.close()
-            seat.process = None
+        if seat.hosted is not None:
+            seat.hosted.end(STOP_S)
+            seat.hosted = None
         if seat.link is not None:
             seat.link.end("stopped", announce=False)
             seat.link.join(STOP_S)

@@ -1,0 +1,256 @@
+"""The coordinator's end: members in other places, each on a line of its own.
+
+Nobody is called. A member says hello once its process is ready to receive, and is told to wait
+until this coordinator is in charge; a line that falls silent is ended. What is lost with a line the
+round does without: who comes back says hello under a new session and is seated again.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from concord.base.errors import MessageRefused, StorageError
+from concord.base.files import private_folder
+from concord.charter.run import Document
+from concord.federation.engine.allowance import Allowance
+from concord.federation.engine.flare.counting import CountedWire
+from concord.federation.engine.flare.fetching import Fetcher, Ranges
+from concord.federation.engine.flare.line import Limits, Line, answered
+from concord.federation.engine.flare.offers import KnownDigests, Offers
+from concord.federation.engine.flare.wire import Wire
+from concord.federation.engine.flare.words import (
+    CAUSES,
+    OK,
+    UNKNOWN,
+    Beat,
+    Bye,
+    Fetch,
+    Heard,
+    Hello,
+    Say,
+    Took,
+    Welcome,
+    pack,
+)
+from concord.federation.engine.interface import Event, Joined, Lost, Received, Traffic
+from concord.federation.frames import Frame, Pace, Payload
+from concord.federation.messages import encode_message
+from concord.federation.sites.protocol import check_protocol
+
+SILENCE_S = 20.0
+LOOK_S = 1.0
+STOP_S = 3.0
+
+
+@dataclass
+class _Seen:
+    session: str
+    at_s: float
+
+
+class FlareEngine:
+    """Members behind a wire.
+
+    Args:
+        wire: The way to them.
+        members: Who may come.
+        spool: Folder for what is received; unfinished payloads in it are gone on with.
+        max_payload_bytes: Limit of a member's payload; may be lowered while running.
+        pace: How slowly a payload may come.
+        ranges: How much of one is asked for at once.
+        silence_s: How long a member may say nothing before it counts as lost.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        members: Iterable[str],
+        *,
+        spool: Path,
+        max_payload_bytes: int,
+        pace: Pace | None = None,
+        ranges: Ranges | None = None,
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        self.max_payload_bytes = max_payload_bytes
+        self._wire = CountedWire(wire)
+        self._members = frozenset(members)
+        self._spool = private_folder(spool)
+        self._fetcher = Fetcher(self._spool, pace=pace, ranges=ranges)
+        self._known = KnownDigests()
+        self._silence_s = silence_s
+        self._lines: dict[str, Line] = {}
+        self._lock = threading.RLock()
+        self._events: queue.SimpleQueue[Event | StorageError] = queue.SimpleQueue()
+        self._open = threading.Event()
+        self._stopping = threading.Event()
+        self._seen: dict[str, _Seen] = {}
+        self._watch = threading.Thread(target=self._look_after, name="silence", daemon=True)
+        for topic, answer in (
+            ("hello", self._hello),
+            ("say", self._say),
+            ("fetch", self._fetch),
+            ("took", self._took),
+            ("beat", self._beat),
+            ("bye", self._bye),
+        ):
+            self._wire.answer(topic, answer)
+
+    # --- Engine -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._fetcher.forget()
+        self._watch.start()
+        self._open.set()
+
+    def send(self, member: str, message: Document, payload: Payload = None) -> None:
+        line = self._lines.get(member)
+        if line is not None:
+            line.send(encode_message(message), payload)
+
+    def next_event(self, timeout_s: float) -> Event | None:
+        try:
+            event = self._events.get(timeout=max(0.0, timeout_s))
+        except queue.Empty:
+            return None
+        if isinstance(event, StorageError):
+            raise event
+        return event
+
+    def disconnect(self, member: str, reason: str) -> None:
+        line = self._lines.get(member)
+        if line is not None:
+            line.end(reason, cause="refused")
+
+    def traffic(self, member: str) -> Traffic:
+        return self._wire.traffic(member)
+
+    def stop(self) -> None:
+        """Let what is queued arrive, then end all lines."""
+        deadline_s = time.monotonic() + STOP_S
+        lines = list(self._lines.values())
+        for line in lines:
+            line.drain(max(0.0, deadline_s - time.monotonic()))
+        self._stopping.set()
+        for line in lines:
+            line.end("stopped", announce=False, cause="over")
+        deadline_s = time.monotonic() + STOP_S
+        for line in lines:
+            line.join(max(0.0, deadline_s - time.monotonic()))
+
+    # --- for who runs it --------------------------------------------------------------------
+
+    def waiting(self, within_s: float) -> set[str]:
+        """Members that said hello within the last seconds, or are connected."""
+        now_s = time.monotonic()
+        with self._lock:
+            waits = {member for member, seen in self._seen.items() if now_s - seen.at_s < within_s}
+            return waits | {member for member, line in self._lines.items() if not line.ended}
+
+    def last_heard_s(self) -> dict[str, float]:
+        """Seconds since each connected member was heard."""
+        now_s = time.monotonic()
+        with self._lock:
+            return {m: now_s - line.last_heard_s for m, line in self._lines.items()}
+
+    # --- questions --------------------------------------------------------------------------
+
+    def _hello(self, peer: str, question: memoryview) -> bytes:
+        return answered(Hello, question, peer, lambda hello, _: pack(self._welcome(peer, hello)))
+
+    def _welcome(self, peer: str, hello: Hello) -> Welcome:
+        if peer not in self._members:
+            return Welcome(state="refused", reason="is not in the roster of this run")
+        try:
+            check_protocol(hello.protocol, who="the member")
+        except MessageRefused as error:
+            return Welcome(state="refused", reason=str(error)[:300])
+        with self._lock:
+            self._seen[peer] = _Seen(hello.session, time.monotonic())
+            if not self._open.is_set() or self._stopping.is_set():
+                return Welcome(state="wait")
+            line = self._lines.get(peer)
+            if line is not None and line.session == hello.session:
+                return Welcome(state="wait" if line.ended else "go")
+            if line is not None:
+                line.end("it started anew")
+            self._lines[peer] = self._line(peer, hello.session)
+            self._events.put(Joined(peer))
+            return Welcome(state="go")
+
+    def _line(self, peer: str, session: str) -> Line:
+        def emit(frame: Frame) -> None:
+            self._events.put(Received(peer, frame))
+
+        def lost(reason: str) -> None:
+            self._events.put(Lost(peer, reason, final=False))
+
+        return Line(
+            self._wire,
+            peer,
+            session,
+            fetcher=self._fetcher,
+            offers=Offers(self._known),
+            limits=Limits(lambda: self.max_payload_bytes, Allowance(time.monotonic())),
+            emit=emit,
+            lost=lost,
+            failed=self._events.put,
+        )
+
+    def _say(self, peer: str, question: memoryview) -> bytes:
+        return answered(
+            Say,
+            question,
+            peer,
+            lambda say, rest: self._on(peer, say, lambda at: at.hear(say, rest)),
+        )
+
+    def _took(self, peer: str, question: memoryview) -> bytes:
+        return answered(
+            Took,
+            question,
+            peer,
+            lambda took, _: self._on(peer, took, lambda at: at.took(took.number)),
+        )
+
+    def _beat(self, peer: str, question: memoryview) -> bytes:
+        return answered(
+            Beat, question, peer, lambda beat, _: self._on(peer, beat, lambda at: at.beat())
+        )
+
+    def _fetch(self, peer: str, question: memoryview) -> bytes:
+        def read(fetch: Fetch, _: memoryview) -> bytes:
+            line = self._lines.get(peer)
+            if line is None or line.session != fetch.session:
+                return pack(UNKNOWN)
+            data = line.read_offer(fetch)
+            return pack(UNKNOWN) if data is None else pack(OK, data)
+
+        return answered(Fetch, question, peer, read)
+
+    def _bye(self, peer: str, question: memoryview) -> bytes:
+        def leave(bye: Bye, _: memoryview) -> bytes:
+            line = self._lines.get(peer)
+            if line is not None and line.session == bye.session:
+                line.end(CAUSES[bye.cause])
+            return pack(OK)
+
+        return answered(Bye, question, peer, leave)
+
+    def _on(self, peer: str, word: Say | Took | Beat, handle: Callable[[Line], Heard]) -> bytes:
+        line = self._lines.get(peer)
+        if line is None or line.session != word.session:
+            return pack(UNKNOWN)
+        return pack(handle(line))
+
+    def _look_after(self) -> None:
+        while not self._stopping.wait(LOOK_S):
+            now_s = time.monotonic()
+            for line in list(self._lines.values()):
+                if now_s - line.last_heard_s > self._silence_s:
+                    line.end("nothing was heard of it any more")
