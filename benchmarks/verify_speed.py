@@ -126,7 +126,7 @@ class Federation:
             base_digest=made.base,
             outer_state=made.outer_state
             and self.objects.adopt(paths.outer_state, made.outer_state),
-            norm_history=next_history(inputs, screened.values()),
+            norm_history=next_history(inputs, screened),
         )
         return Claim(updates, weights, made.base, made.step.digest, made.outer_state)
 

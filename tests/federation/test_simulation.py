@@ -2,6 +2,7 @@
 
 import json
 import random
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -100,3 +101,18 @@ def test_the_own_model_is_measured_before_it_is_averaged_away(made, tmp_path):
     base = simulation.evaluate()
     assert all(own[name].tokens == base[name].tokens for name in MEMBERS)
     assert all(own[name].nats != base[name].nats for name in MEMBERS)
+
+
+@pytest.mark.processes
+def test_a_member_of_a_third_of_the_speed_takes_and_weighs_a_third(made, tmp_path):
+    _, _, _, texts = made
+    changed = {**RUN, "rounds": {**RUN["rounds"], "pace": "by_speed", "count": 3}}
+    simulation = Simulation(
+        parse_run(changed), texts, tmp_path, step_s={"fiji": 0.01, "laos": 0.03}
+    )
+    first, second, _ = [simulation.train() for _ in range(3)]
+    steps = [{m: c.steps for m, c in r.contributions.items()} for r in (first, second)]
+    assert steps == [{"fiji": 3, "laos": 3}, {"fiji": 3, "laos": 1}]
+    assert first.contributions["laos"].weight == Fraction(1, 2)
+    assert second.contributions["laos"].weight == Fraction(1, 4)
+    assert second.contributions["laos"].tokens == 64

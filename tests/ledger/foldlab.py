@@ -223,11 +223,12 @@ class Fold:
         }
         return rounds.RoundPlan(**{**fields, **changes})
 
-    def call(self, run, **other):
+    def call(self, run, *, steps=None, **other):
         """Plan the next round; returns the plan's digest."""
         round_ = self.state.runs[run].rounds
         by = self.state.coordinator.member
-        return self.say(self.plan(run), by, "coordinator", run=run, round_=round_, **other)
+        plan = self.plan(run, steps=steps or {})
+        return self.say(plan, by, "coordinator", run=run, round_=round_, **other)
 
     def answer(self, run, plan, *members):
         """Grants and updates of members."""
@@ -252,7 +253,7 @@ class Fold:
 
     def record(self, run, plan, *members, **changes):
         seat = self.state.runs[run]
-        weights = round_weights(self.library.run(run), members)
+        weights = round_weights(self.library.run(run), members, seat.plan.steps)
         fields = {
             "plan": plan,
             "base_before": seat.base,

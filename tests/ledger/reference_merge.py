@@ -142,8 +142,10 @@ def write_step(run_digest, round_, base_digest, entries, encoded):
     return b"CONCORD1" + struct.pack("<I", len(text)) + text + b"".join(encoded) + lengths
 
 
-def weights(run, members):
+def weights(run, members, steps=None):
     given = {m["id"]: Fraction(m["weight"]) for m in run["roster"] if m["id"] in members}
+    if run["rounds"]["pace"] == "by_speed":
+        given = {member: weight * steps[member] for member, weight in given.items()}
     owner = {m["id"]: m["owner"] or m["id"] for m in run["roster"]}
     cap, total = Fraction(run["update"]["owner_cap"]), sum(given.values())
     raw = dict.fromkeys((owner[m] for m in given), Fraction(0))

@@ -1,6 +1,6 @@
 """Runs made by the coordinator's own code from made-up updates, and their replay."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -69,6 +69,7 @@ class Played:
 
     run: object
     folder: RunFolder
+    steps: dict = field(default_factory=dict)
 
     @property
     def objects(self):
@@ -79,7 +80,7 @@ class Played:
         return [record for _, record in self.folder.records()]
 
     def claims(self):
-        return [Claim.of(record) for record in self.records[1:]]
+        return [Claim.of(record, self.steps) for record in self.records[1:]]
 
     def replayer(self, workdir, **options):
         workdir.mkdir(exist_ok=True)
@@ -97,15 +98,17 @@ class Claim:
     base: str
     step: str
     outer_state: str | None
+    steps: dict
 
     @classmethod
-    def of(cls, record):
+    def of(cls, record, steps=None):
         return cls(
             updates={member: c.update for member, c in record.contributions.items()},
             weights={member: c.weight for member, c in record.contributions.items()},
             base=record.base,
             step=record.step,
             outer_state=record.outer_state,
+            steps=steps or {},
         )
 
     def replayed_by(self, replayer):
@@ -115,6 +118,7 @@ class Claim:
             base=self.base,
             step=self.step,
             outer_state=self.outer_state,
+            steps=self.steps,
         )
 
     def weighing(self, **weights):
@@ -122,8 +126,11 @@ class Claim:
         return replace(self, weights={**self.weights, **changed})
 
 
-def play(root, run, *, rounds=3, absent=None, seed=0):
-    """Found a run and commit some rounds of it; `absent` names who misses which round."""
+def play(root, run, *, rounds=3, absent=None, seed=0, steps=None):
+    """Found a run and commit some rounds of it.
+
+    `absent` names who misses which round, `steps` how many steps each member takes in all of them.
+    """
     folder = RunFolder(root, run.name)
     folder.create()
     rng = np.random.default_rng(seed)
@@ -133,13 +140,14 @@ def play(root, run, *, rounds=3, absent=None, seed=0):
     state = RunState.found(run, folder, first, digest, None)
     for round_ in range(rounds):
         merge = state.open_round(started_s=0.0)
+        merge.plan(steps or {})
         members = [m for m in MEMBERS if m not in (absent or {}).get(round_, ())]
         rng.shuffle(members)
         for member in members:
             path = write_update(root, run, state, member, rng)
             merge.accept(member, header(state, path), Frame(b"", path))
         merge.commit(left_out={}, closed_because="", now_s=1.0, bytes_up={}, bytes_down={})
-    return Played(run, folder)
+    return Played(run, folder, steps or {})
 
 
 def write_update(root, run, state, member, rng, **changes):

@@ -118,6 +118,65 @@ def test_a_member_that_did_not_ratify_is_not_in_a_plan(fold, run):
     fold.call(run)
 
 
+# --- steps by speed ---------------------------------------------------------------------------
+
+PACED = {"count": 4, "inner_steps": 3, "quorum": "1/2", "pace": "by_speed"}
+
+
+@pytest.fixture
+def paced(fold):
+    """A run by speed after one round, in which togo was three times as slow as the others."""
+    run = fold.open_run(rounds=PACED)
+    plan = fold.call(run, steps=dict.fromkeys(MEMBERS, 3))
+    for member in MEMBERS:
+        fold.say(granted(plan), member, run=run, round_=0)
+        train_s = "4.5" if member == "togo" else "1.5"
+        fold.say(fold.update(run, plan, member, train_s=train_s), member, run=run, round_=0)
+    fold.say(fold.record(run, plan, *MEMBERS), **as_coordinator(fold, run, 0))
+    return run
+
+
+def test_a_plan_by_speed_gives_the_steps_that_follow_from_the_log(fold, paced):
+    equal = fold.plan(paced, steps=dict.fromkeys(MEMBERS, 3))
+    fold.refuse("follows from the members' step times", equal, **as_coordinator(fold, paced, 1))
+    fold.refuse(
+        "follows from the members' step times", fold.plan(paced), **as_coordinator(fold, paced, 1)
+    )
+    fold.call(paced, steps={"chad": 3, "fiji": 3, "peru": 3, "togo": 1})
+
+
+def test_an_equal_run_plans_no_steps_by_speed(fold, run):
+    body = fold.plan(run, steps=dict.fromkeys(MEMBERS, 3))
+    fold.refuse("follows from the members' step times", body, **as_coordinator(fold, run, 0))
+
+
+def test_an_update_declares_the_steps_that_it_is_weighed_for(fold, paced):
+    plan = fold.call(paced, steps={"chad": 3, "fiji": 3, "peru": 3, "togo": 1})
+    for member in ("fiji", "togo"):
+        fold.say(granted(plan), member, run=paced, round_=1)
+    where = {"run": paced, "round_": 1}
+    fold.refuse("more work than was planned", fold.update(paced, plan, "togo"), "togo", **where)
+    fewer = fold.update(paced, plan, "fiji", steps=2)
+    fold.refuse("less work than it is weighed for", fewer, "fiji", **where)
+    fold.say(fold.update(paced, plan, "togo", steps=1), "togo", **where)
+
+
+def test_who_granted_and_sent_nothing_is_planned_fewer_steps(fold, paced):
+    plan = fold.call(paced, steps={"chad": 3, "fiji": 3, "peru": 3, "togo": 1})
+    for member in MEMBERS:
+        fold.say(granted(plan), member, run=paced, round_=1)
+    for member in ("chad", "fiji"):
+        fold.say(fold.update(paced, plan, member), member, run=paced, round_=1)
+    fold.say(fold.record(paced, plan, "chad", "fiji"), **as_coordinator(fold, paced, 1))
+    assert fold.state.runs[paced].step_times_us == {
+        "chad": 500_000,
+        "fiji": 500_000,
+        "peru": 1_000_000,
+        "togo": 3_000_000,
+    }
+    fold.call(paced, steps={"chad": 3, "fiji": 3, "peru": 1, "togo": 1})
+
+
 # --- answers ----------------------------------------------------------------------------------
 
 

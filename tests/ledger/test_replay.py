@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from replaylab import MATRIX, MEMBERS, Claim, arrays_of, document, play
+from replaylab import MATRIX, MEMBERS, ROSTER, Claim, arrays_of, document, play
 
 from concord.base.digest import digest_bytes, digest_file
 from concord.base.errors import VerificationFailed
@@ -48,6 +48,32 @@ def test_every_base_is_found_again_to_the_last_bit(tmp_path, rules, every):
         assert found.round == record.round
         assert found.norms == {m: c.norm for m, c in record.contributions.items()}
         assert found.norm_history.to_record() == record.norm_history
+
+
+UNEQUAL = {"chad": 3, "fiji": 2, "laos": 1, "niger": 3, "peru": 3}
+
+
+def test_unequal_steps_are_weighed_and_found_again(tmp_path):
+    rounds = {"count": 8, "inner_steps": 3, "pace": "by_speed"}
+    run = document(rounds=rounds, update={"codec": "fp32", "max_norm_ratio": 16.0})
+    played = play(tmp_path, run, rounds=4, absent={1: ["fiji"]}, steps=UNEQUAL)
+    replayer = played.replayer(tmp_path / "work")
+    for record, claim in zip(played.records[1:], played.claims(), strict=True):
+        charter = {
+            m["id"]: Fraction(m.get("weight", 1)) for m in ROSTER if m["id"] in claim.weights
+        }
+        total = sum(weight * UNEQUAL[m] for m, weight in charter.items())
+        assert claim.weights == {m: w * UNEQUAL[m] / total for m, w in charter.items()}
+        assert claim.replayed_by(replayer).norm_history.to_record() == record.norm_history
+        assert digest_file(replayer.base) == record.base
+
+
+def test_steps_that_were_not_planned_do_not_explain_the_weights(tmp_path):
+    rounds = {"count": 8, "inner_steps": 3, "pace": "by_speed"}
+    played = play(tmp_path, document(rounds=rounds), rounds=1, steps=UNEQUAL)
+    claim = replace(played.claims()[0], steps={**UNEQUAL, "laos": 2})
+    with pytest.raises(VerificationFailed, match="weight is claimed to be"):
+        claim.replayed_by(played.replayer(tmp_path / "work"))
 
 
 @pytest.fixture(scope="module")

@@ -99,6 +99,12 @@ def test_weights_come_to_the_same_fractions(given, owners, cap):
     run = document(roster=roster, update={"owner_cap": str(cap)})
     members = [member["id"] for member in roster]
     assert reference.weights(json.loads(run.canonical), members) == round_weights(run, members)
+    paced = document(
+        roster=roster, update={"owner_cap": str(cap)}, rounds={"count": 8, "pace": "by_speed"}
+    )
+    steps = {member: 1 + 7 * number % 20 for number, member in enumerate(members)}
+    found = reference.weights(json.loads(paced.canonical), members, steps)
+    assert found == round_weights(paced, members, steps)
 
 
 @settings(max_examples=60, deadline=None)

@@ -195,6 +195,9 @@ class RoundsSpec(Document):
     inner_steps: Positive = 20
     first_inner_steps: Positive | None = None
     """If set, rounds grow linearly from this many steps to `inner_steps`."""
+    pace: Literal["equal", "by_speed"] = "equal"
+    """`by_speed`: who is slower than the quorum takes fewer steps, so that all finish together,
+    and weighs as much less."""
     quorum: ExactFraction = Fraction(1, 2)
     """Share of the roster, rounded up, whose accepted updates allow a round to close."""
     grace_share: Annotated[float, Field(ge=0)] = 0.5
@@ -346,6 +349,7 @@ class RunDocument(Document):
             )
         if self.update.merge not in PLAIN_RULES:
             self._check_robust()
+        check_links(self)
         check_mode(self)
         return self
 
@@ -384,6 +388,26 @@ class RunDocument(Document):
         return tuple(sorted(member.id for member in self.roster))
 
 
+def check_links(run: RunDocument) -> None:
+    """See that what a run does about slow links and slow members goes with the rest of it.
+
+    Raises:
+        ValueError: it does not, naming the fields.
+    """
+    update = run.update
+    if run.rounds.pace == "by_speed":
+        if update.merge not in PLAIN_RULES:
+            raise ValueError(
+                f"rounds.pace 'by_speed' weighs updates by their steps: update.merge"
+                f" {update.merge!r} gives one vote each"
+            )
+        if update.norm_control != "none":
+            raise ValueError(
+                "rounds.pace 'by_speed' makes updates of unequal norm: update.norm_control"
+                " must be 'none'"
+            )
+
+
 RINGS: Mapping[str, int] = MappingProxyType({"ring16": 16, "ring32": 32})
 """Bits of a sealed value, by codec."""
 
@@ -419,6 +443,7 @@ def _broken(run: RunDocument, seal: SealSpec) -> list[tuple[bool, str]]:
         (update.rows != "uniform", "update.rows must be 'uniform'"),
         (update.norm_control != "none", "update.norm_control must be 'none'"),
         (run.gate.enabled, "gate.enabled measures single updates"),
+        (run.rounds.pace != "equal", "rounds.pace must be 'equal': a sum has one weight each"),
         (
             update.min_norm_ratio != usual.min_norm_ratio,
             "update.min_norm_ratio cannot be held against single updates",

@@ -273,6 +273,7 @@ class Coordinator:
             self._watcher.refused(name, round_, reason)
         steps = inner_steps(self._run.rounds, round_)
         plan = self._log.plan(state, steps)
+        merge.plan(self._log.planned_steps)
         roster = self._log.roster()
         self._witness_all(enough=True)
         if (lacking := self._telling.lacking()) is not None:

@@ -9,7 +9,7 @@ differ by `TOLERANCE_NATS`; a quarantine that only such a difference could expla
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -61,7 +61,7 @@ def check_gates(
         replayer.start(account.opening.first_base)
         for one in account.rounds:
             if one.gate is not None:
-                case = _case(replayer, account, one.gate, folder, document.model.continue_from)
+                case = _case(replayer, account, one, folder, document.model.continue_from)
                 yield _checked(name, one, one.gate, prober, case, seen)
             replayer.round(
                 {member: part.update for member, part in one.body.merged.items()},
@@ -69,17 +69,19 @@ def check_gates(
                 base=one.body.base,
                 step=one.body.step,
                 outer_state=one.body.outer_state,
+                steps=one.plan.steps,
             )
 
 
 def _case(
-    replayer: Replayer, run: RunAccount, report: GateReport, folder: Path, continued: str | None
+    replayer: Replayer, run: RunAccount, one: CommittedRound, folder: Path, continued: str | None
 ) -> GateCase:
-    objects = replayer.objects
+    objects, report = replayer.objects, one.gate
+    assert report is not None  # noqa: S101 - the caller looked
     tokenizer, probes = run.opening.tokenizer, run.opening.probes
     assert probes is not None  # noqa: S101 - the caller looked
     return GateCase(
-        inputs=replayer.inputs,
+        inputs=replace(replayer.inputs, steps=one.plan.steps),
         updates={member: objects.path(one) for member, one in report.updates.items()},
         probes=objects.path(probes),
         tokenizer=None if tokenizer is None else objects.path(tokenizer),

@@ -9,7 +9,7 @@ again; refused ones are dropped, and so are bases older than the last two, but f
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Self
@@ -180,6 +180,10 @@ class OpenMerge:
     def __post_init__(self) -> None:
         self._inputs = self.state.inputs()
 
+    def plan(self, steps: Mapping[str, int]) -> None:
+        """Take note of the inner steps that the plan gives each member, where they differ."""
+        self._inputs = replace(self._inputs, steps=dict(steps))
+
     def accept(self, member: str, header: UpdateHeader, frame: Frame) -> None:
         """Screen an update and keep it.
 
@@ -191,7 +195,7 @@ class OpenMerge:
             raise UpdateRefused(RefusalReason.MALFORMED, "payload does not match its digest")
         if header.round != inputs.round:
             raise UpdateRefused(RefusalReason.WRONG_ROUND, f"is for round {header.round}")
-        check_work(inputs, steps=header.steps, tokens=header.tokens)
+        check_work(inputs, member, steps=header.steps, tokens=header.tokens)
         screened = screen_update(inputs, member, path, accepted=self._taken.keys())
         self._taken[member] = _Taken(header, path, screened)
 
@@ -205,7 +209,7 @@ class OpenMerge:
         tokenizer = self.state.tokenizer
         objects = self.state.folder.objects
         return GateCase(
-            inputs=self.state.inputs(),
+            inputs=self._inputs,
             updates={member: taken.path for member, taken in sorted(self._taken.items())},
             probes=gate.path,
             tokenizer=None if tokenizer is None else objects.path(tokenizer),
@@ -244,10 +248,10 @@ class OpenMerge:
             DocumentError: too few owners are left for the cap to hold.
             StorageError: the disk is full; nothing is committed.
         """
-        weights = round_weights(self.state.run, self._taken.keys())
+        weights = round_weights(self.state.run, self._taken.keys(), self._inputs.steps)
         updates = {member: taken.screened for member, taken in self._taken.items()}
         result = self._merge(updates, weights)
-        history = next_history(self._inputs, updates.values())
+        history = next_history(self._inputs, updates)
         record = RoundRecord(
             run=self.state.run.digest,
             round=self.state.committed + 1,

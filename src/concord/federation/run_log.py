@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from concord.base.digest import Digest
 from concord.base.errors import CheckpointError, FederationError, StatementRefused
+from concord.charter.pace import paced_steps
 from concord.charter.run import RunDocument
 from concord.federation.assembly import Arrival
 from concord.federation.chronicle import Chronicle
@@ -55,6 +56,12 @@ class RunLog:
     def seat(self) -> RunSeat:
         """Where the run stands in the log."""
         return self._chronicle.state.run(self._digest)
+
+    @property
+    def planned_steps(self) -> dict[str, int]:
+        """Inner steps of each member in the open plan, where they differ."""
+        plan = self.seat.plan
+        return {} if plan is None else dict(plan.steps)
 
     @property
     def rounds(self) -> int:
@@ -127,12 +134,14 @@ class RunLog:
                 where="log",
                 remedy="look at it with `concord log show`; it ends by itself, or by a vote",
             )
+        roster = self.roster() if scales is None else self.sealed_roster()
         body = RoundPlan(
             attempt=seat.attempt,
             term=self._chronicle.state.term,
             base=state.current.digest,
-            roster=self.roster() if scales is None else self.sealed_roster(),
+            roster=roster,
             inner_steps=steps,
+            steps=paced_steps(self._run, seat.rounds, roster, seat.step_times_us),
             codec=self._run.update.codec,
             quorum=self._run.rounds.quorum,
             mode=self._run.mode,

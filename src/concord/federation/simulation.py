@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from concord.base.digest import Digest
 from concord.base.errors import UpdateRefused
 from concord.base.files import private_folder
 from concord.base.tensors import FloatArray, TensorFile, write_tensors
+from concord.charter.pace import next_times, paced_steps
 from concord.charter.run import RunDocument
 from concord.charter.schedule import inner_steps
 from concord.federation.frames import Frame
@@ -72,6 +73,8 @@ class Simulation:
             all of them, by name.
         gate: The probe gate, with a prober in this process; it reads the tokenizer from the
             objects, where the caller has to put it.
+        step_s: Seconds that each member's inner step takes by what it declares; without it, what
+            was measured.
 
     Raises:
         DocumentError, StorageError: as members and coordinator raise them.
@@ -85,8 +88,11 @@ class Simulation:
         *,
         weights: Mapping[str, FloatArray] | None = None,
         gate: Gate | None = None,
+        step_s: Mapping[str, float] | None = None,
     ) -> None:
         self.run = run
+        self._step_s = step_s
+        self._times_us: dict[str, int] = {}
         self._gate = gate
         self.gate_findings: list[Findings] = []
         """What the probe gate found, round by round."""
@@ -124,24 +130,35 @@ class Simulation:
         """
         merge = self.state.open_round(started_s=0.0)
         before = self.state.current.digest
-        plan = Train(
-            run=self.run.digest,
-            round=self.state.committed,
-            base=before,
-            inner_steps=inner_steps(self.run.rounds, self.state.committed),
-        )
+        round_ = self.state.committed
+        steps = paced_steps(self.run, round_, self.run.member_ids, self._times_us)
+        merge.plan(steps)
         sent = []
         for name, member in self.members.items():
+            plan = Train(
+                run=self.run.digest,
+                round=round_,
+                base=before,
+                inner_steps=steps.get(name, inner_steps(self.run.rounds, round_)),
+            )
             made = member.train(plan, interrupted=lambda: False, on_progress=lambda *_: None)
             on_trained(name, member)
             if made is not None and not isinstance(made, Withheld):
-                sent.append(Sent(name, *made))
+                header, path = made
+                sent.append(Sent(name, self._declared(name, header), path))
         left_out = self._hear(merge, sent, adversary) | self._gated(merge)
         record = merge.commit(
             left_out=left_out, closed_because="simulated", now_s=0.0, bytes_up={}, bytes_down={}
         )
+        merged = {m: (c.train_s, c.steps) for m, c in record.contributions.items()}
+        self._times_us = next_times(self.run, self._times_us, merged=merged, missed=())
         self._apply(record, before)
         return record
+
+    def _declared(self, member: str, header: UpdateHeader) -> UpdateHeader:
+        if self._step_s is None:
+            return header
+        return replace(header, train_s=self._step_s[member] * header.steps)
 
     def _hear(
         self, merge: OpenMerge, sent: Sequence[Sent], adversary: Adversary | None

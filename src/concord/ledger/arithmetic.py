@@ -8,8 +8,8 @@ rounds before, and the updates. Nothing here knows of members' machines, of time
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +54,8 @@ class RoundInputs:
     outer_state: Path | None
     """What the round before wrote; None in the first, or where nothing is kept."""
     norm_history: NormHistory
+    steps: Mapping[str, int] = field(default_factory=dict)
+    """Inner steps that the plan gives each member, where they differ (`charter.pace`)."""
 
     @cached_property
     def base_file(self) -> TensorFile:
@@ -79,13 +81,17 @@ class RoundInputs:
 
     @property
     def agreed_steps(self) -> int:
-        """Inner steps of one member."""
+        """Inner steps of one member, at most."""
         return inner_steps(self.run.rounds, self.round)
 
     @property
     def agreed_tokens(self) -> int:
         """Tokens that one member trains on at most."""
         return self.agreed_steps * self.run.inner.batch_tokens
+
+    def agreed_with(self, member: str) -> int:
+        """Inner steps of this member."""
+        return self.steps.get(member, self.agreed_steps)
 
     @property
     def norm_bounds(self) -> NormBounds:
@@ -94,6 +100,14 @@ class RoundInputs:
     @cached_property
     def norm_scale(self) -> float:
         return norm_scale(self.run, self.round)
+
+    def norm_scale_of(self, member: str) -> float:
+        """The same of a member's own steps: who takes fewer has a smaller update."""
+        if not self.steps:
+            return self.norm_scale
+        whole = _rate_sum(self.run, self.round)
+        own = _rate_sum(self.run, self.round, self.agreed_with(member))
+        return self.norm_scale * own / whole if whole and own else self.norm_scale
 
     @cached_property
     def expectation(self) -> Expectation:
@@ -114,13 +128,14 @@ class ScreenedUpdate:
     norms: UpdateNorms
 
 
-def check_work(inputs: RoundInputs, *, steps: int, tokens: int) -> None:
-    """Refuse an update whose sender declares more work than was agreed.
+def check_work(inputs: RoundInputs, member: str, *, steps: int, tokens: int) -> None:
+    """Refuse an update whose sender declares more work than was agreed with it.
 
     Raises:
         UpdateRefused: TOO_LARGE.
     """
-    if steps > inputs.agreed_steps or tokens > inputs.agreed_tokens:
+    agreed = inputs.agreed_with(member)
+    if steps > agreed or tokens > agreed * inputs.run.inner.batch_tokens:
         raise UpdateRefused(RefusalReason.TOO_LARGE, "declares more work than was agreed")
 
 
@@ -140,23 +155,33 @@ def screen_update(
         UpdateError: the file cannot be read.
     """
     update = UpdateFile(path, inputs.update_layout)
+    expected = inputs.expectation
+    if inputs.steps:
+        most = inputs.agreed_with(member) * inputs.run.inner.batch_tokens
+        expected = replace(expected, max_tokens=most)
     norms = screen(
         update,
         sender=member,
-        expected=inputs.expectation,
+        expected=expected,
         accepted=accepted,
         history=inputs.norm_history,
         bounds=inputs.norm_bounds,
-        norm_scale=inputs.norm_scale,
+        norm_scale=inputs.norm_scale_of(member),
     )
     return ScreenedUpdate(update, norms)
 
 
-def round_weights(run: RunDocument, members: Collection[str]) -> dict[str, Fraction]:
+def round_weights(
+    run: RunDocument, members: Collection[str], steps: Mapping[str, int] | None = None
+) -> dict[str, Fraction]:
     """Exact weight of each accepted member; they add up to 1.
 
     A robust rule gives each update one vote; there the weights say who took part, and the cap
     bounds the largest share that the rule can give.
+
+    Args:
+        steps: Inner steps that the plan gave each member, where they differ: the charter's weight
+            counts in proportion to them, before the cap. Nothing that a member says is weighed.
 
     Raises:
         DocumentError: nobody was accepted, too few owners are left for the cap to hold, or too few
@@ -171,7 +196,7 @@ def round_weights(run: RunDocument, members: Collection[str]) -> dict[str, Fract
             f"{rule} can give one owner more than the cap of {run.update.owner_cap}"
         )
     return merge_weights(
-        {member.id: member.weight for member in run.roster if member.id in members},
+        {m.id: m.weight * (steps or {}).get(m.id, 1) for m in run.roster if m.id in members},
         owners={member.id: member.owner for member in run.roster},
         cap=run.update.owner_cap,
     )
@@ -201,14 +226,17 @@ def sealed_weights(run: RunDocument, survivors: Collection[str]) -> dict[str, Fr
     return {member: whole[member] / divisor for member in sorted(survivors)}
 
 
-def merge_weights_of(run: RunDocument, members: Collection[str]) -> dict[str, Fraction]:
+def merge_weights_of(
+    run: RunDocument, members: Collection[str], steps: Mapping[str, int] | None = None
+) -> dict[str, Fraction]:
     """Exact weights of the members whose updates go in, by the mode of the run.
 
     Raises:
         DocumentError: as of the two that it stands for.
     """
-    weigh = round_weights if run.mode == "open" else sealed_weights
-    return weigh(run, members)
+    if run.mode == "open":
+        return round_weights(run, members, steps)
+    return sealed_weights(run, members)
 
 
 def weights_fault(run: RunDocument, members: Collection[str]) -> str:
@@ -271,7 +299,7 @@ def merge_of(inputs: RoundInputs, updates: Mapping[str, ScreenedUpdate]) -> Merg
     Raises:
         DocumentError: these updates cannot be weighed.
     """
-    run, weights = inputs.run, round_weights(inputs.run, updates.keys())
+    run, weights = inputs.run, round_weights(inputs.run, updates.keys(), inputs.steps)
     return Merge(
         [Accepted(name, one.update, weights[name], one.norms) for name, one in updates.items()],
         MergeOptions(run.update.merge, run.update.rows, norm_options(inputs), run.update.hostile),
@@ -283,12 +311,16 @@ def outer_rate_of(inputs: RoundInputs, entry: Entry) -> np.float32:
     return np.float32(_rate(inputs.run, inputs.round, entry))
 
 
-def next_history(inputs: RoundInputs, updates: Iterable[ScreenedUpdate]) -> NormHistory:
+def next_history(inputs: RoundInputs, updates: Mapping[str, ScreenedUpdate]) -> NormHistory:
     """What the next round's norms are compared with, given the updates of this one."""
-    norms = [one.norms for one in updates]
+    norms = [one.norms for one in updates.values()]
     groups = norms[0].groups if norms else ()
+    totals = [one.total for one in norms]
+    if inputs.steps:
+        whole = inputs.norm_scale
+        totals = [n * whole / inputs.norm_scale_of(m) for n, m in zip(totals, updates, strict=True)]
     return inputs.norm_history.extended(
-        [one.total for one in norms],
+        totals,
         norm_scale=inputs.norm_scale,
         groups={group: [one.groups[group] for one in norms] for group in groups},
     )
@@ -329,7 +361,7 @@ def _rate(run: RunDocument, round_: int, entry: Entry) -> float:
     return outer_rate(run, round_, embedding=entry.role is Role.EMBEDDING)
 
 
-def _rate_sum(run: RunDocument, round_: int) -> float:
+def _rate_sum(run: RunDocument, round_: int, count: int | None = None) -> float:
     first, total = first_step(run.rounds, round_), total_steps(run.rounds)
-    steps = range(first, first + inner_steps(run.rounds, round_))
+    steps = range(first, first + (inner_steps(run.rounds, round_) if count is None else count))
     return sum(rate_factor(run.inner, step, total) for step in steps)

@@ -67,11 +67,11 @@ def merge_gauged(
         member: ScreenedUpdate(one, gauge.norms(number))
         for number, (member, one) in enumerate(opened.items())
     }
-    for one in updates.values():
+    for member, one in updates.items():
         check_norm(
             one.norms,
             history=inputs.norm_history,
             bounds=inputs.norm_bounds,
-            norm_scale=inputs.norm_scale,
+            norm_scale=inputs.norm_scale_of(member),
         )
     return (made, updates) if scales_nothing(inputs, updates) else None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -133,6 +133,7 @@ class Replayer:
         base: Digest,
         step: Digest,
         outer_state: Digest | None,
+        steps: Mapping[str, int] | None = None,
         sealed: RoundBook | None = None,
     ) -> ReplayedRound:
         """Compute the next round again and compare it with what is claimed.
@@ -149,15 +150,16 @@ class Replayer:
             base: The base that the round led to.
             step: The encoded outer step.
             outer_state: What the outer optimiser keeps; None if it keeps nothing.
+            steps: Inner steps that the plan gave each member, where they differ.
             sealed: What the log says of a sealed round; its updates are masked.
 
         Raises:
             VerificationFailed: names the round and the first thing that is wrong.
             StorageError: the work folder is full.
         """
-        inputs, self._inputs = self._current(), None
+        inputs, self._inputs = replace(self._current(), steps=dict(steps or {})), None
         where = f"round {inputs.round + 1}"
-        _check_weights(inputs.run, updates.keys(), weights, where)
+        _check_weights(inputs, updates.keys(), weights, where)
         if inputs.run.mode == "sealed":
             return self._sealed(inputs, updates, weights, (step, outer_state, base), sealed)
         found = self._in_one_pass(inputs, updates, weights)
@@ -166,7 +168,7 @@ class Replayer:
             found = self._step_by_step(inputs, updates, weights)
         made, screened = found
         _compare_results(made, (step, outer_state, base), where)
-        history = next_history(inputs, screened.values())
+        history = next_history(inputs, screened)
         self._inputs = self._adopted(inputs, made, history)
         norms = {member: one.norms.total for member, one in screened.items()}
         return ReplayedRound(inputs.round + 1, norms, history)
@@ -338,13 +340,13 @@ def read_run(objects: ObjectStore, digest: Digest) -> RunDocument:
 
 
 def _check_weights(
-    run: RunDocument, members: Collection[str], weights: Mapping[str, Fraction], where: str
+    inputs: RoundInputs, members: Collection[str], weights: Mapping[str, Fraction], where: str
 ) -> None:
     for member in sorted(members):
-        if member not in run.member_ids:
+        if member not in inputs.run.member_ids:
             raise VerificationFailed("is not in the run's roster", where=f"{where}, {member}")
     try:
-        right = merge_weights_of(run, members)
+        right = merge_weights_of(inputs.run, members, inputs.steps)
     except ConcordError as error:
         raise VerificationFailed(f"cannot be weighed: {error}", where=where) from error
     for member in sorted(right.keys() | weights.keys()):

@@ -213,6 +213,12 @@ def _of_membership(body: Body) -> str:
     return f"says something of kind {body.KIND}"
 
 
+def _steps(body: RoundPlan) -> str:
+    fewest = min(body.steps.values(), default=body.inner_steps)
+    most = f"{body.inner_steps}"
+    return most if fewest == body.inner_steps else f"{fewest} to {most}, each by its speed,"
+
+
 def _of_a_run(body: Body) -> str:
     match body:
         case RunOpening():
@@ -220,7 +226,7 @@ def _of_a_run(body: Body) -> str:
         case RoundPlan():
             again = f" (attempt {body.attempt + 1})" if body.attempt else ""
             return (
-                f"calls {listed(body.roster)} to {body.inner_steps} steps"
+                f"calls {listed(body.roster)} to {_steps(body)} steps"
                 f" from base {short(body.base)}{again}"
             )
         case Granted():

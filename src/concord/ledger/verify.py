@@ -259,6 +259,7 @@ class Verification:
                     base=one.body.base,
                     step=one.body.step,
                     outer_state=one.body.outer_state,
+                    steps=one.plan.steps,
                     sealed=one.sealed,
                 )
             for sent in _merged(one):

@@ -462,7 +462,7 @@ class RunHistory:
         kept = None if made.outer_state is None else self.work / f"outer{inputs.round}"
         if kept is not None:
             paths.outer_state.replace(kept)
-        self.norms = next_history(inputs, updates.values())
+        self.norms = next_history(inputs, updates)
         said = self._said()
         record = lie.record(
             RoundRecord(

@@ -25,7 +25,6 @@ from concord.base.clock import Clock
 from concord.base.digest import digest_file
 from concord.base.errors import CheckpointError, MessageRefused
 from concord.charter.run import Document, parse_run
-from concord.charter.schedule import inner_steps
 from concord.federation.datasets import datasets
 from concord.federation.folders import MemberFolder
 from concord.federation.frames import Frame, Payload
@@ -198,7 +197,7 @@ class MemberSession:
     def _train(self, call: CallRound) -> None:
         training = self._ready
         run = training.run
-        steps = inner_steps(run.rounds, self._voice.round_of(run.digest))
+        steps = self._voice.planned_steps(run)
         entry, work = self._voice.answer(
             call,
             run=run.digest,

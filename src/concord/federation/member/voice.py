@@ -17,6 +17,8 @@ from concord.base.errors import MessageRefused, SignatureRefused
 from concord.base.files import remove_torn
 from concord.base.objects import ObjectStore
 from concord.charter.constitution import Charter
+from concord.charter.run import RunDocument
+from concord.charter.schedule import inner_steps
 from concord.crypto.notes import Note
 from concord.federation.folders import MemberFolder
 from concord.federation.joined import split
@@ -112,6 +114,13 @@ class MemberVoice:
         """Rounds of a run that are in the log."""
         return self._replica.state.run(run).rounds
 
+    def planned_steps(self, run: RunDocument) -> int:
+        """Inner steps that the log plans for this member next."""
+        seat = self._replica.state.run(run.digest)
+        if seat.plan is not None:
+            return seat.plan.steps_of(self._member)
+        return inner_steps(run.rounds, seat.rounds)
+
     def answer(
         self, call: CallRound, *, run: Digest, base: Digest | None, objection: str | None = None
     ) -> tuple[Entry, Train | None]:
@@ -139,7 +148,8 @@ class MemberVoice:
             policy=found.policy or "",
             rules=found.rules,
         )
-        work = Train(run=run, round=seat.rounds, base=plan.base, inner_steps=plan.inner_steps)
+        steps = plan.steps_of(self._member)
+        work = Train(run=run, round=seat.rounds, base=plan.base, inner_steps=steps)
         return self._say(body, run, seat.rounds), work
 
     def ask_again(self, call: CallRound, work: Train) -> Entry | None:

@@ -80,7 +80,7 @@ class SealedMerge:
         check_masked_file(self.sealed, book, book.epoch.cohorts[number], member, path)
         if digest_file(path) != body.update or path.stat().st_size != body.bytes:
             raise UpdateRefused(RefusalReason.MALFORMED, "payload does not match its digest")
-        check_work(self.sealed.inputs, steps=body.steps, tokens=body.tokens)
+        check_work(self.sealed.inputs, member, steps=body.steps, tokens=body.tokens)
         self._taken[member] = _Taken(body, path)
 
     def open(self, book: RoundBook, number: int) -> str:

@@ -91,6 +91,7 @@ class UpdateSeat(Document):
     steps: int
     tokens: int
     flops: int
+    train_s: Real = 0.0
 
 
 class SpentSeat(Document):
@@ -167,6 +168,8 @@ class PlanSeat(Document):
     roster: tuple[str, ...]
     base: Digest
     inner_steps: int
+    steps: dict[str, int] = Field(default_factory=dict)
+    """Inner steps of each member, where they differ."""
     quorum: str
     mode: str = "open"
     granted: tuple[str, ...] = ()
@@ -174,6 +177,10 @@ class PlanSeat(Document):
     updates: dict[str, UpdateSeat] = Field(default_factory=dict)
     gate: GateSeat | None = None
     sealed: SealedSeat | None = None
+
+    def steps_of(self, member: str) -> int:
+        """Inner steps that are planned for a member."""
+        return self.steps.get(member, self.inner_steps)
 
 
 class RunSeat(Document):
@@ -194,6 +201,8 @@ class RunSeat(Document):
     strikes: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     """Of members that were quarantined lately, the rounds, counted from 1."""
     record: Digest | None = None
+    step_times_us: dict[str, int] = Field(default_factory=dict)
+    """Of each member, as its last merged update declared it; kept where steps go by speed."""
     plan: PlanSeat | None = None
     recent: dict[str, Digest] = Field(default_factory=dict)
     """The last bases by number of rounds: what members may still send measurements of."""

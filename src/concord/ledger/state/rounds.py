@@ -7,6 +7,7 @@ but recomputed by `concord.ledger.replay`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 
 from concord.base.digest import Digest
@@ -14,6 +15,7 @@ from concord.base.errors import DocumentError, StatementRefused
 from concord.charter.amend import choose_rule
 from concord.charter.bundle import CharterBundle
 from concord.charter.constitution import Charter, Kind
+from concord.charter.pace import next_times, paced_steps
 from concord.charter.run import RunDocument
 from concord.charter.schedule import inner_steps
 from concord.ledger.arithmetic import merge_weights_of
@@ -82,6 +84,8 @@ def plan_round(
         raise StatementRefused("steps, codec or quorum are not those of the run document")
     if body.mode != run.mode or body.mode not in charter.floor.modes:
         raise StatementRefused(f"{body.mode} mode is not that of run and charter", where="mode")
+    if body.steps != paced_steps(run, seat.rounds, body.roster, seat.step_times_us):
+        raise StatementRefused("are not what follows from the members' step times", where="steps")
     sealed = None
     if run.mode == "sealed":
         sealed = sealing.open_sealed(seat, body, run, now)
@@ -94,6 +98,7 @@ def plan_round(
         roster=body.roster,
         base=body.base,
         inner_steps=body.inner_steps,
+        steps=dict(body.steps),
         quorum=str(body.quorum),
         mode=body.mode,
         sealed=sealed,
@@ -197,14 +202,17 @@ def announce(state: State, body: UpdateSent, statement: Statement) -> State:
         raise StatementRefused("sent an update for this plan before")
     if body.base != plan.base:
         raise StatementRefused("starts from another base", where="base")
-    if body.steps > plan.inner_steps:
+    if body.steps > plan.steps_of(party):
         raise StatementRefused("declares more work than was planned", where="steps")
+    if plan.steps and body.steps != plan.steps_of(party):
+        raise StatementRefused("declares less work than it is weighed for", where="steps")
     sent = UpdateSeat(
         header=statement.digest,
         update=body.update,
         steps=body.steps,
         tokens=body.tokens,
         flops=body.flops,
+        train_s=body.train_s,
     )
     changed = plan.model_copy(update={"updates": put(plan.updates, party, sent)})
     return _put(spend(state, party, body.privacy), statement, seat, plan=changed)
@@ -243,14 +251,14 @@ def commit_round(
         sent = plan.updates.get(name)
         if sent is None or sent.update != merged.update:
             raise StatementRefused(f"{name!r} did not send that update", where="merged")
-        if sent.tokens > (agreed := plan.inner_steps * run.inner.batch_tokens):
+        if sent.tokens > (agreed := plan.steps_of(name) * run.inner.batch_tokens):
             raise StatementRefused(
                 f"{name!r} declares {sent.tokens} tokens; {agreed} were agreed", where="merged"
             )
     gates.check_commit(plan, body, run)
     if plan.sealed is not None:
         sealing.check_merged(seat, plan, body.merged, run)
-    _check_weights(state, body, charter, run)
+    _check_weights(state, body, charter, run, plan.steps)
     flops = sum(sent.flops for sent in plan.updates.values())
     state = _put(
         state,
@@ -263,6 +271,7 @@ def commit_round(
         base=body.base,
         outer_state=body.outer_state,
         record=body.record,
+        step_times_us=_times_after(seat, plan, body, run),
         recent=_remembered(seat, body.base),
         released=0,
         discarded=(),
@@ -272,9 +281,28 @@ def commit_round(
     return _end_probation(state, tuple(body.merged), charter)
 
 
-def _check_weights(state: State, body: RoundCommitted, charter: Charter, run: RunDocument) -> None:
+def _times_after(
+    seat: RunSeat, plan: PlanSeat, body: RoundCommitted, run: RunDocument
+) -> dict[str, int]:
+    """Step times that the next plan goes by."""
+    sent = {name: plan.updates[name] for name in body.merged if name in plan.updates}
+    return next_times(
+        run,
+        seat.step_times_us,
+        merged={name: (one.train_s, one.steps) for name, one in sent.items()},
+        missed=[name for name in plan.granted if name not in plan.updates],
+    )
+
+
+def _check_weights(
+    state: State,
+    body: RoundCommitted,
+    charter: Charter,
+    run: RunDocument,
+    steps: Mapping[str, int],
+) -> None:
     try:
-        expected = merge_weights_of(run, tuple(body.merged))
+        expected = merge_weights_of(run, tuple(body.merged), steps)
     except DocumentError as error:
         raise StatementRefused(error.message, where="merged") from error
     for name, weight in expected.items():

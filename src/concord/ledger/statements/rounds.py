@@ -52,6 +52,10 @@ class RoundPlan(Body):
     base: DigestText
     roster: Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=MAX_PARTIES)]
     inner_steps: Annotated[int, Field(gt=0, lt=2**32)]
+    steps: Annotated[
+        dict[Identifier, Annotated[int, Field(gt=0, lt=2**32)]], Field(max_length=MAX_PARTIES)
+    ] = Field(default_factory=dict)
+    """Inner steps of each member of the roster, where they differ by speed; else empty."""
     codec: Annotated[str, Field(max_length=16)]
     mode: Mode = "open"
     quorum: ExactFraction
