@@ -8,9 +8,9 @@ from __future__ import annotations
 from doclab import read_page
 from fields_page import FieldsPage
 
-from concord.charter import constitution, fields, rules
+from concord.charter import constitution, fields, gates, rules
 
-MODULES = [constitution, rules, fields]
+MODULES = [constitution, gates, rules, fields]
 PAGE = FieldsPage("docs/charter.md", "charter", constitution.Charter, MODULES)
 
 if __name__ == "__main__":

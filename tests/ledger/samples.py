@@ -2,7 +2,16 @@
 
 from foldlab import NOON, granted, member_entry, public, some
 
-from concord.ledger.statements import evidence, gates, membership, oversight, rounds, sealing, votes
+from concord.ledger.statements import (
+    aftermath,
+    evidence,
+    gates,
+    membership,
+    oversight,
+    rounds,
+    sealing,
+    votes,
+)
 from concord.ledger.statements.statement import Author, Binding, Statement
 
 
@@ -117,7 +126,19 @@ SAMPLES = [
     sealing.Unmasked(plan=some("plan"), content="AAAA"),
     evidence.DatasetRecord(dataset="news", record=some("record")),
     evidence.GateEvidence(gate="floor", model=some("m"), evidence=some("e"), result="passed"),
+    evidence.GateEvidence(
+        gate="floor",
+        model=some("m"),
+        evidence=some("e"),
+        result="failed",
+        measured={"sw": "0.25", "hi": "-1.5"},
+        against=some("before"),
+    ),
     evidence.Release(version="1.0", model=some("m"), manifest=some("f"), decision=some("d")),
+    aftermath.Recall(version="1.0", model=some("m"), ground="leak", reason="It leaks."),
+    aftermath.Advisory(version="1.0", model=some("m"), severity="high", title="Dates", text="No."),
+    aftermath.Matter(sort="opt-out", title="A text", document=some("letter"), due=NOON),
+    aftermath.MatterAnswered(matter=some("matter"), outcome="upheld", text="It is left out."),
 ]
 
 

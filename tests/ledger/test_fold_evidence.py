@@ -34,7 +34,12 @@ def test_the_last_result_of_a_runner_stands_beside_those_of_others(fold):
             gate="floor", model=some("model"), evidence=some(member), result=result
         )
         fold.say(body, member)
-    assert fold.state.evidence[some("model")] == {"floor/chad": "passed", "floor/fiji": "passed"}
+    found = fold.state.evidence[some("model")]["floor"]
+    assert {name: seat.result for name, seat in found.items()} == {
+        "chad": "passed",
+        "fiji": "passed",
+    }
+    assert found["chad"].evidence == some("chad")
 
 
 def test_a_version_is_published_once_and_only_by_an_adopted_decision(fold):

@@ -15,6 +15,7 @@ from pydantic import Field, StrictBool, ValidationError, model_validator
 
 from concord.base.errors import CharterError
 from concord.charter.fields import Duration, Flops, Text, Threshold
+from concord.charter.gates import Gate
 from concord.charter.paths import covers, flat, is_file_path
 from concord.charter.rules import Rule
 from concord.charter.run import (
@@ -211,6 +212,8 @@ class Charter(Document):
     entrenched: Entrenched
     compute: Annotated[tuple[ComputeThreshold, ...], Field(max_length=16)] = ()
     """Thresholds, ascending."""
+    gate: Annotated[tuple[Gate, ...], Field(max_length=64)] = ()
+    """What a release must pass. No vote on a release waives a gate; an amendment changes it."""
 
     @model_validator(mode="after")
     def _names_lead_somewhere(self) -> Self:
@@ -233,6 +236,17 @@ class Charter(Document):
         if marks != sorted(set(marks)):
             raise ValueError("compute: thresholds must ascend")
         return self
+
+    @model_validator(mode="after")
+    def _gates_have_own_names(self) -> Self:
+        names = [gate.id for gate in self.gate]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"gate: {min(twice)!r} is there twice")
+        return self
+
+    def gate_named(self, name: str) -> Gate | None:
+        """The gate of that name, if there is one."""
+        return next((gate for gate in self.gate if gate.id == name), None)
 
     @model_validator(mode="after")
     def _entrenched_paths_exist(self) -> Self:

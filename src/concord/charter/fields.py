@@ -13,7 +13,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
+from concord.base.errors import KeyRefused
 from concord.charter.run import Document, ExactFraction
+from concord.crypto.keys import PublicKey
 
 MAX_DURATION_S = 100 * 365 * 86_400
 _DURATION = re.compile(r"([0-9]{1,10}) ?([smhdw])")
@@ -54,6 +56,13 @@ def _log10(value: object) -> Decimal:
     return Decimal(text)
 
 
+def _key(value: str) -> str:
+    try:
+        return PublicKey.parse(value).text
+    except KeyRefused as error:
+        raise ValueError(error.message) from error
+
+
 def plain_text(value: str) -> str:
     """Return `value` if it reads as it is written.
 
@@ -70,6 +79,8 @@ Duration = Annotated[int, BeforeValidator(_seconds)]
 Day = Annotated[date, BeforeValidator(_day), PlainSerializer(date.isoformat)]
 """A day of the calendar; it begins at 00:00 UTC."""
 Text = Annotated[str, Field(min_length=1, max_length=4_000), AfterValidator(plain_text)]
+KeyText = Annotated[str, AfterValidator(_key)]
+"""A public key."""
 
 
 Flops = Annotated[Decimal, BeforeValidator(_log10), PlainSerializer(str)]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from concord.base.digest import Digest
+from concord.ledger.statements.aftermath import Advisory, Matter, MatterAnswered, Recall
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
 from concord.ledger.statements.fields import Body
 from concord.ledger.statements.gates import GateReport
@@ -84,6 +85,8 @@ def sentence(statement: Statement) -> str:
             return _of_a_halt(body)
         case DatasetRecord() | GateEvidence() | Release():
             return _of_evidence(body)
+        case Recall() | Advisory() | Matter() | MatterAnswered():
+            return _of_aftermath(body)
     if isinstance(body, Handover) and body.coordinator.member == statement.author.party:
         return _of_a_new_coordinator(body)
     return _of_membership(body)
@@ -177,6 +180,27 @@ def _of_evidence(body: DatasetRecord | GateEvidence | Release) -> str:
                 f"publishes model {short(body.model)} as version {body.version},"
                 f" by decision {short(body.decision)}"
             )
+
+
+def _of_aftermath(body: Recall | Advisory | Matter | MatterAnswered) -> str:
+    match body:
+        case Recall():
+            instead = f"; use {body.replaced_by}" if body.replaced_by else ""
+            return (
+                f'withdraws version {body.version} on ground {body.ground}: "{cut(body.reason)}"'
+                f"{instead}"
+            )
+        case Advisory():
+            return f'advises on version {body.version}, {body.severity}: "{cut(body.title)}"'
+        case Matter():
+            about = "" if body.version is None else f" about version {body.version}"
+            return f'opens {_a(body.sort)}{about}, due {moment(body.due)}: "{cut(body.title)}"'
+        case MatterAnswered():
+            return f'answers matter {short(body.matter)}, {body.outcome}: "{cut(body.text)}"'
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
 
 
 def _of_a_new_coordinator(body: Handover) -> str:

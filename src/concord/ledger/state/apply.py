@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from concord.base.errors import SignatureRefused, StatementRefused
 from concord.charter.constitution import Charter
 from concord.ledger.entries import Entry
-from concord.ledger.state import evidence, membership, oversight, rounds, votes
+from concord.ledger.state import aftermath, evidence, membership, oversight, rounds, votes
 from concord.ledger.state.library import Library
 from concord.ledger.state.model import State, put
 from concord.ledger.state.signers import (
@@ -28,6 +28,7 @@ from concord.ledger.state.signers import (
     may_come_late,
     required,
 )
+from concord.ledger.statements.aftermath import Advisory, Matter, MatterAnswered, Recall
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.membership import (
@@ -208,9 +209,17 @@ def _by_kind(
         case DatasetRecord():
             return evidence.record_dataset(state, body, author)
         case GateEvidence():
-            return evidence.record_evidence(state, body, author)
+            return evidence.record_evidence(state, body, statement, charter)
         case Release():
-            return evidence.release(state, body, author)
+            return evidence.release(state, body, statement, library)
+        case Recall():
+            return aftermath.recall(state, body, statement, signers)
+        case Advisory():
+            return aftermath.advise(state, body, statement)
+        case Matter():
+            return aftermath.open_matter(state, body, statement)
+        case MatterAnswered():
+            return aftermath.answer_matter(state, body, statement)
     return _in_a_run(state, statement, charter, library)
 
 

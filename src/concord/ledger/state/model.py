@@ -7,7 +7,7 @@ with the time of the one who asks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
@@ -220,6 +220,57 @@ class RunSeat(Document):
         return tuple(m for m, rounds in self.strikes.items() if len(rounds) >= REVIEW_STRIKES)
 
 
+class EvidenceSeat(Document):
+    """What one runner said of a gate last."""
+
+    result: Literal["passed", "failed", "warned"]
+    evidence: Digest
+    measured: dict[str, Real] = Field(default_factory=dict)
+    against: Digest | None = None
+    charter: Digest
+    """That the runner was bound to."""
+    time: int
+
+
+class RecallSeat(Document):
+    """A withdrawal."""
+
+    statement: Digest
+    by: tuple[str, ...]
+    ground: str
+    reason: str
+    replaced_by: str | None
+    time: int
+
+
+class AdvisorySeat(Document):
+    """What users of a version should know."""
+
+    version: str
+    by: str
+    severity: str
+    title: str
+    text: str
+    time: int
+
+
+class MatterSeat(Document):
+    """An incident, a complaint or an opt-out, answered or not."""
+
+    sort: Literal["incident", "complaint", "opt-out"]
+    by: str
+    version: str | None
+    title: str
+    opened: int
+    due: int
+    answered: int = 0
+    outcome: str | None = None
+
+    def late(self, now: int) -> bool:
+        """Whether it was, or is, answered after its day."""
+        return (self.answered or now) > self.due
+
+
 class State(Document):
     """Everything that is true after `size` entries."""
 
@@ -252,8 +303,14 @@ class State(Document):
     """The last record of each that was revoked and not described again."""
     privacy: dict[str, dict[str, SpentSeat]] = Field(default_factory=dict)
     """By member and dataset, over all runs."""
-    evidence: Annotated[dict[Digest, dict[str, str]], Field()] = Field(default_factory=dict)
+    evidence: dict[Digest, dict[str, dict[str, EvidenceSeat]]] = Field(default_factory=dict)
+    """By model, gate and runner; the last of each."""
     releases: dict[str, Digest] = Field(default_factory=dict)
+    """Model of each version, in the order of their publication."""
+    recalls: dict[str, RecallSeat] = Field(default_factory=dict)
+    """By version."""
+    advisories: dict[Digest, AdvisorySeat] = Field(default_factory=dict)
+    matters: dict[Digest, MatterSeat] = Field(default_factory=dict)
 
     @property
     def digest(self) -> Digest:

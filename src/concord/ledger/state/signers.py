@@ -10,7 +10,8 @@ from concord.charter.constitution import Charter
 from concord.charter.fields import Threshold
 from concord.crypto.keys import PublicKey
 from concord.ledger.state.model import State
-from concord.ledger.statements.evidence import DatasetRecord, Release
+from concord.ledger.statements.aftermath import Advisory, Matter, MatterAnswered, Recall
+from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.membership import (
     Founding,
@@ -104,7 +105,7 @@ def gathered(statement: Statement) -> bool:
     """
     body, author = statement.body, statement.author
     match body:
-        case Handover() | HaltExtension():
+        case Handover() | HaltExtension() | Recall():
             return True
         case Halt():
             return body.scope == "all"
@@ -159,8 +160,12 @@ def required(state: State, statement: Statement, charter: Charter | None) -> Req
         return _share(state, charter.coordinator.takeover, own)
     if isinstance(body, Handover):
         return _handover(state, body, charter)
-    if isinstance(body, Halt) and body.scope == "all":
+    if (isinstance(body, Halt) and body.scope == "all") or isinstance(body, Recall):
         return _share(state, charter.oversight.halt_members, own)
+    if isinstance(body, GateEvidence):
+        gate = charter.gate_named(body.gate)
+        board = None if gate is None else gate.boards.get(author.party)
+        return _all([own] if board is None else [own, board])
     if isinstance(body, HaltExtension):
         raise StatementRefused("only the oversight body extends a halt")
     return _all([own])
@@ -180,7 +185,7 @@ def _overseer(state: State, statement: Statement, charter: Charter) -> Requireme
         return _all([own, body.old, body.new])
     if isinstance(body, KeyRevocation) and _revokes_own(body, party):
         return _all([own])
-    if isinstance(body, Halt):
+    if isinstance(body, Halt | Recall | Advisory | Matter | MatterAnswered):
         return _all([own])
     raise StatementRefused(f"the oversight body makes no statement of kind {statement.kind!r}")
 

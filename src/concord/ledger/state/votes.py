@@ -14,6 +14,7 @@ from concord.charter.tally import Choice, Outcome, tally
 from concord.ledger.state.library import Library
 from concord.ledger.state.membership import seat_member, set_member, unseat
 from concord.ledger.state.model import ProposalSeat, RunSeat, State, Vote, put
+from concord.ledger.state.release_gates import require_gates
 from concord.ledger.state.rounds import check_run
 from concord.ledger.statements.membership import MemberEntry
 from concord.ledger.statements.statement import Statement
@@ -28,6 +29,7 @@ from concord.ledger.statements.votes import (
     LiftHalt,
     Proposal,
     Ratification,
+    ReleaseModel,
     StartRun,
     Suspend,
 )
@@ -226,6 +228,8 @@ def _take_effect(
     charter = library.charter(state.charter)
     _check_change(state, change, now, library)
     match change:
+        case ReleaseModel():
+            require_gates(state, library, change.model, now)
         case Amend():
             coming = put(state.coming_charters, change.charter, seat.effective)
             return state.model_copy(update={"coming_charters": coming})

@@ -9,9 +9,8 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from concord.base.digest import Digest
-from concord.base.errors import KeyRefused
+from concord.charter.fields import KeyText as KeyText
 from concord.charter.run import Document, Identifier
-from concord.crypto.keys import PublicKey
 
 MAX_PARTIES = 512
 
@@ -30,13 +29,6 @@ def _real(value: object) -> float:
     return number
 
 
-def _key(value: str) -> str:
-    try:
-        return PublicKey.parse(value).text
-    except KeyRefused as error:
-        raise ValueError(error.message) from error
-
-
 def _printable(value: str) -> str:
     if any(not c.isprintable() and c not in "\n\t" for c in value):
         raise ValueError("holds control or invisible characters")
@@ -46,7 +38,6 @@ def _printable(value: str) -> str:
 Real = Annotated[float, BeforeValidator(_real), PlainSerializer(repr)]
 """A measured number, written as text in its shortest exact decimal form."""
 DigestText = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-KeyText = Annotated[str, AfterValidator(_key)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 BigCount = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,39})$")]
 """A count that may pass 2^53, as decimal digits."""

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from concord.ledger.statements import evidence, gates, membership, oversight, rounds, sealing, votes
+from concord.ledger.statements import (
+    aftermath,
+    evidence,
+    gates,
+    membership,
+    oversight,
+    rounds,
+    sealing,
+    votes,
+)
 from concord.ledger.statements.fields import Body
 
 BODIES: tuple[type[Body], ...] = (
@@ -45,5 +54,9 @@ BODIES: tuple[type[Body], ...] = (
     evidence.DatasetRecord,
     evidence.GateEvidence,
     evidence.Release,
+    aftermath.Recall,
+    aftermath.Advisory,
+    aftermath.Matter,
+    aftermath.MatterAnswered,
 )
 KINDS: dict[str, type[Body]] = {f"urn:concord:{b.KIND}:{b.VERSION}": b for b in BODIES}
