@@ -117,7 +117,7 @@ PARALLEL ?= demo/parallel
 
 bench-gguf: $(STAMP)  ## GGUF files in llama.cpp itself, after make demo; compiles it first, 25 minutes
 	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || $(PIP) install '$(LLAMA)'
-	$(BIN)/python benchmarks/gguf.py logits --model $(MODEL) --parallel $(PARALLEL)
+	$(BIN)/python benchmarks/gguf_export.py logits --model $(MODEL) --parallel $(PARALLEL)
 
 clean:  ## remove what make made
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,8 +5,8 @@
     logits   the three files of a model in llama.cpp itself, beside `transformers`; needs
              `llama-cpp-python`, which takes about 25 minutes to compile on two cores
 
-python benchmarks/gguf.py words --tokenizer RUN/tokenizer.json --parallel CORPORA/parallel
-python benchmarks/gguf.py logits --model MODEL_FOLDER --parallel PARALLEL
+python benchmarks/gguf_export.py words --tokenizer RUN/tokenizer.json --parallel CORPORA/parallel
+python benchmarks/gguf_export.py logits --model MODEL_FOLDER --parallel PARALLEL
 """
 
 from __future__ import annotations
