@@ -1,35 +1,85 @@
-"""Kits made once; a test that changes one takes a copy."""
+"""A federation and its kits, made once; a test that changes one takes a copy."""
 
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from sitelab import MEMBERS, NOW, PORT, secretariat
 
-from concord.federation.sites.provision import Kits, ProjectSpec, provision
-from concord.federation.sites.site_files import write_site_files
-
-PORT = 8399
+from concord.cli.main import main
+from concord.federation.sites.home import SITE, take_kit
+from concord.testing.founded import found
+from concord.testing.hand_clock import HandClock
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory) -> Kits:
-    root = tmp_path_factory.mktemp("project")
-    return provision(
-        root, ProjectSpec("atlas", "localhost", PORT, {"kenya": "kenya", "new-peru": "peru"})
-    )
+def _made(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sites") / "atlas"
+    found(root, MEMBERS, clock=HandClock(NOW))
+    secretariat(root).found("localhost", PORT, also_hosts=["127.0.0.1"], now_s=NOW)
+    return root
 
 
 @pytest.fixture
-def kit(made, tmp_path) -> Callable[[str], Path]:
-    """A fresh copy of a member's kit, or the server's, with its site files written."""
+def atlas(_made):
+    """A federation's folder whose kits were made; not to be changed."""
+    return _made
 
-    def copy(name: str) -> Path:
-        source = made.server if name == "server" else made.members[name]
-        target = tmp_path / name
-        shutil.copytree(source, target)
-        role = "server" if name == "server" else "member"
-        write_site_files(target, role, name=name, folder=tmp_path)
-        return target
+
+@pytest.fixture
+def state(atlas):
+    """The file with the project's root key."""
+    return next(atlas.glob("sites/project/*/state/cert.json"))
+
+
+@pytest.fixture
+def own_atlas(atlas, tmp_path):
+    """A copy of it, to be changed."""
+    shutil.copytree(atlas, tmp_path / "atlas")
+    return tmp_path / "atlas"
+
+
+@pytest.fixture
+def handed(atlas, tmp_path):
+    """A kit as it is handed over, to be changed."""
+
+    def copy(member="fiji", name="kit"):
+        return shutil.copytree(atlas / "sites" / "kits" / member, tmp_path / name)
 
     return copy
+
+
+@pytest.fixture
+def kit(atlas, tmp_path, handed):
+    """A kit with its site files, to be changed: a member's in its home, or the server's."""
+
+    def take(name="fiji"):
+        if name == "server":
+            from concord.federation.sites.site_files import write_site_files
+
+            target = shutil.copytree(atlas / "sites" / "server", tmp_path / "server")
+            write_site_files(target, "server", name="localhost", folder=atlas)
+            return target
+        home = tmp_path / "home"
+        take_kit(atlas / "sites" / "kits" / name, home, now_s=NOW, own=atlas / "members" / name)
+        return home / "members" / name / SITE
+
+    return take
+
+
+@pytest.fixture
+def told(capsys):
+    """Call the command line; it must end as said, and never with a traceback."""
+
+    def call(*words, status=0, now=NOW):
+        capsys.readouterr()
+        ended = 0
+        try:
+            main([str(word) for word in words], clock=HandClock(now))
+        except SystemExit as done:
+            ended = done.code or 0
+        captured = capsys.readouterr()
+        assert ended == status, captured.err
+        assert "Traceback" not in captured.err
+        return captured
+
+    return call

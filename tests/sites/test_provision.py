@@ -12,19 +12,20 @@ from concord.federation.sites.provision import ProjectSpec, check_spec, provisio
 ROOT = "startup/rootCA.pem"
 
 
-def test_nobody_else_can_read_anything_that_was_made(made):
-    project = made.state.parents[2]
+def test_nobody_else_can_read_anything_that_was_made_and_flares_scripts_are_gone(atlas):
+    project = atlas / "sites" / "project"
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in project.rglob("*")}
     assert len(modes) > 20
     assert not [path for path in modes if path.suffix == ".sh"]
     assert not {path.name: oct(mode) for path, mode in modes.items() if mode & 0o077}
 
 
-def test_each_kit_names_its_owner_and_openssl_accepts_it_under_the_root(made):
-    for member, kit in made.members.items():
+def test_each_kit_names_its_owner_and_openssl_accepts_it_under_the_root(atlas):
+    root = atlas / "sites" / "server" / ROOT
+    for kit in (atlas / "sites" / "kits").iterdir():
         certificate = kit / "startup" / "client.crt"
-        assert subject(load_certificate(certificate)).name == member
-        command = ["openssl", "verify", "-CAfile", made.server / ROOT, certificate]
+        assert subject(load_certificate(certificate)).name == kit.name
+        command = ["openssl", "verify", "-CAfile", root, certificate]
         assert subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

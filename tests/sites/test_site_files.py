@@ -25,14 +25,14 @@ def edit(kit, file, change):
     path.write_text(json.dumps(value))
 
 
-@pytest.mark.parametrize("name", ["kenya", "server"])
+@pytest.mark.parametrize("name", ["fiji", "server"])
 def test_what_is_written_is_accepted_and_every_file_has_a_hash(kit, name):
     assert set(check_site_files(kit(name))) == set(FILES)
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_missing_file_is_refused_since_flare_would_take_a_laxer_one(kit, file):
-    found = kit("kenya")
+    found = kit("fiji")
     (found / "local" / file).unlink()
     with pytest.raises(SiteRefused, match="missing") as refused:
         check_site_files(found)
@@ -41,7 +41,7 @@ def test_a_missing_file_is_refused_since_flare_would_take_a_laxer_one(kit, file)
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_link_in_the_place_of_a_file_is_refused(kit, file, tmp_path):
-    found = kit("kenya")
+    found = kit("fiji")
     path = found / "local" / file
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
@@ -106,7 +106,7 @@ LAXER = {
 @pytest.mark.parametrize("case", LAXER)
 def test_a_file_that_allows_more_than_it_may_is_refused(kit, case):
     file, change = LAXER[case]
-    found = kit("kenya")
+    found = kit("fiji")
     edit(found, f"local/{file}", change)
     with pytest.raises(SiteRefused) as refused:
         check_site_files(found)
@@ -114,7 +114,7 @@ def test_a_file_that_allows_more_than_it_may_is_refused(kit, case):
 
 
 def test_a_member_may_narrow_what_a_job_may_do(kit):
-    found = kit("kenya")
+    found = kit("fiji")
     edit(found, "local/resources.json", set_key("class_allow_list", value=[CLASSES[1]]))
     one = set_key("permissions", "lead", "submit_job", value="n:driver@concord.local")
     edit(found, "local/authorization.json", one)
@@ -125,18 +125,18 @@ def test_a_member_may_narrow_what_a_job_may_do(kit):
 
 @pytest.mark.parametrize("value", [False, 1, "true", None])
 def test_a_kit_that_does_not_ask_for_signed_jobs_is_refused(kit, value):
-    found = kit("kenya")
+    found = kit("fiji")
     edit(found, "startup/fed_client.json", set_key("require_signed_jobs", value=value))
     with pytest.raises(SiteRefused, match="signed jobs"):
         check_site_files(found)
 
 
 @pytest.mark.parametrize("value", ["tls", "clear", None])
-@pytest.mark.parametrize("name", ["kenya", "server"])
+@pytest.mark.parametrize("name", ["fiji", "server"])
 def test_a_kit_without_mutual_tls_is_refused(kit, name, value):
     found = kit(name)
     file, place = {
-        "kenya": ("startup/fed_client.json", ("client",)),
+        "fiji": ("startup/fed_client.json", ("client",)),
         "server": ("startup/fed_server.json", ("servers", 0)),
     }[name]
     edit(found, file, set_key(*place, "connection_security", value=value))
@@ -148,29 +148,29 @@ def test_a_kit_without_mutual_tls_is_refused(kit, name, value):
     "name", ["more__resources.json", "x__p_resources.json", "custom", "comm_config.yml"]
 )
 def test_a_file_that_flare_would_read_too_is_refused(kit, name):
-    found = kit("kenya")
+    found = kit("fiji")
     (found / "local" / name).write_text("{}")
     with pytest.raises(SiteRefused, match="does not belong"):
         check_site_files(found)
     with pytest.raises(SiteRefused, match="does not belong"):
-        write_site_files(found, "member", name="kenya", folder=found)
+        write_site_files(found, "member", name="fiji", folder=found)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'{"a": 1, "a": 2}', b"\xff\xfe"])
 @pytest.mark.parametrize("file", FILES)
 def test_a_damaged_file_is_refused_with_its_name(kit, file, data):
-    found = kit("kenya")
+    found = kit("fiji")
     (found / "local" / file).write_bytes(data)
     with pytest.raises(SiteRefused) as refused:
         check_site_files(found)
     assert file in refused.value.where
 
 
-@pytest.mark.parametrize(("theirs", "words"), [(0, "kenya is older"), (2, "this side is older")])
+@pytest.mark.parametrize(("theirs", "words"), [(0, "the kit is older"), (2, "this side is older")])
 def test_another_version_of_the_protocol_is_refused_and_says_which_side_is_older(
     kit, theirs, words
 ):
-    found = kit("kenya")
+    found = kit("fiji")
     edit(found, "local/concord.json", set_key("protocol", value=theirs))
     with pytest.raises(MessageRefused, match="version") as refused:
         check_site_files(found)

@@ -23,6 +23,7 @@ from concord.cli import (
     data,
     datasets,
     demo,
+    federation,
     gate,
     gguf,
     halts,
@@ -31,6 +32,7 @@ from concord.cli import (
     keys,
     law,
     log,
+    member,
     openings,
     policy,
     propose,
@@ -41,6 +43,7 @@ from concord.cli import (
     scan,
     seal,
     serve,
+    status,
     tokenizer,
     verify,
     votes,
@@ -61,7 +64,7 @@ app = typer.Typer(
 )
 for group in (
     *(demo, initialise, run, audit, report, verify, proving, votes, joining, law),
-    *(chat, serve),
+    *(chat, serve, status),
 ):
     group.register(app)
 scan.register(app)
@@ -81,6 +84,8 @@ for name, commands in (
     ("gate", gate),
     ("release", release),
     ("seal", seal),
+    ("federation", federation),
+    ("member", member),
 ):
     app.add_typer(commands.app, name=name)
 

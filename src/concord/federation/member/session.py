@@ -126,6 +126,8 @@ class MemberSession:
                 self._voice.take_documents(frame.read_payload())
             case ExtendLog():
                 self._send(self._voice.extend(message, frame.read_payload()))
+                for entry in self._voice.waiting():
+                    self._say(entry)
             case CallRound():
                 self._train(message)
             case SealStep():

@@ -23,6 +23,7 @@ from concord.crypto.notes import Note
 from concord.federation.folders import MemberFolder
 from concord.federation.joined import split
 from concord.federation.member.consent import MemberConsent
+from concord.federation.member.copy import HomeCopy
 from concord.federation.messages import CallRound, Cosigned, ExtendLog, SealStep
 from concord.federation.work import Train, UpdateHeader, Withheld
 from concord.ledger.answers import Answer
@@ -47,6 +48,8 @@ from concord.ledger.witness import WitnessStore
 
 MAX_ENTRY_BYTES = 65_535
 MAX_DOCUMENT_BYTES = 4 << 20
+MOST_HANDED_ON = 4
+"""Statements at a time: fewer than a member may send for one question (`engine.allowance`)."""
 
 
 class MemberVoice:
@@ -71,6 +74,8 @@ class MemberVoice:
         self._granted: Answer | None = None
         self._datasets: tuple[str, ...] | None = None
         self._seals = SealBook(self._replica.library)
+        self._copy = HomeCopy(folder)
+        self._handed_on: set[bytes] = set()
 
     def use_datasets(self, names: Iterable[str] | None) -> None:
         """Name the datasets whose text was prepared; None: none is described, or nobody knows."""
@@ -80,6 +85,7 @@ class MemberVoice:
         """Keep documents under their digests; what nobody names is never read."""
         for part in split(payload, max_part_bytes=MAX_DOCUMENT_BYTES):
             self._objects.put(part)
+            self._copy.keep_document(part)
 
     def extend(self, message: ExtendLog, payload: bytes) -> Cosigned:
         """Check new entries and the checkpoint after them, and cosign it.
@@ -96,7 +102,8 @@ class MemberVoice:
             raise MessageRefused(
                 f"entries from {message.start} on; {self._replica.size} are known here"
             )
-        for entry in self._replica.extend(split(payload, max_part_bytes=MAX_ENTRY_BYTES)):
+        taken = self._replica.extend(split(payload, max_part_bytes=MAX_ENTRY_BYTES))
+        for entry in taken:
             self._seals.add(entry)
         settle_keys(self._keys, self._replica.state, self._member)
         note = Note.parse(message.note.encode())
@@ -108,7 +115,16 @@ class MemberVoice:
             store=self._store,
             now=int(self._clock.unix_s()),
         )
+        self._copy.extend(note.checkpoint.origin, message.start, [one.data for one in taken], note)
+        self._copy.settle(taken)
         return Cosigned(size=self._replica.size, line=line)
+
+    def waiting(self) -> list[Entry]:
+        """What this member's commands said while it was not connected; each once."""
+        found = list(self._copy.waiting(self._replica.state, self._replica.library))
+        fresh = [entry for entry in found if entry.data not in self._handed_on][:MOST_HANDED_ON]
+        self._handed_on.update(entry.data for entry in fresh)
+        return fresh
 
     def round_of(self, run: Digest) -> int:
         """Rounds of a run that are in the log."""

@@ -110,8 +110,8 @@ def check_dates(certificate: x509.Certificate, *, now_s: int, where: object) -> 
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < begin:
         raise KitRefused(
-            f"is valid from {begin:%Y-%m-%d %H:%M} UTC on, and this machine's clock says"
-            f" {now:%Y-%m-%d %H:%M} UTC",
+            f"is valid from {begin:%Y-%m-%d %H:%M:%S} UTC on, and this machine's clock says"
+            f" {now:%Y-%m-%d %H:%M:%S} UTC",
             where=where,
             remedy="set the clock; if it is right, the secretariat's was wrong",
         )

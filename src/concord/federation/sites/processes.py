@@ -12,10 +12,16 @@ from pathlib import Path
 
 from concord.base.errors import FederationError
 from concord.base.files import storage_errors
-from concord.federation.sites.site_files import Site, check_site_files, read_site
+from concord.federation.sites.site_files import (
+    REGISTRATION,
+    Site,
+    check_site_files,
+    read_site,
+)
 from concord.federation.sites.tree import end_tree
 
 STOP_S = 4.0
+MOST_LOG_BYTES = 4 << 20
 KEPT = frozenset(
     {
         "PATH",
@@ -98,6 +104,7 @@ class SiteProcess:
     def __init__(self, kit: Path) -> None:
         self.kit = kit.resolve()
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_began = 0
 
     @property
     def pid(self) -> int | None:
@@ -120,6 +127,7 @@ class SiteProcess:
             raise FederationError("runs already", where=self.kit)
         check_site_files(self.kit)
         site = read_site(self.kit)
+        self._log_began = self.log.stat().st_size if self.log.exists() else 0
         output = self.kit / "process.txt"
         with storage_errors(output), output.open("wb") as stream:
             output.chmod(0o600)
@@ -136,6 +144,10 @@ class SiteProcess:
     def alive(self) -> bool:
         """Whether the first process of the tree runs."""
         return self._process is not None and self._process.poll() is None
+
+    def registered(self) -> bool:
+        """Whether the coordinator let this member in since its process was started."""
+        return registered(self.log, self._log_began)
 
     def status(self) -> int | None:
         """Its exit status, once it ended."""
@@ -154,3 +166,18 @@ class SiteProcess:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def registered(log: Path, since_bytes: int = 0) -> bool:
+    """Whether a member's log says that the coordinator let it in.
+
+    Args:
+        since_bytes: How long the log was before the process was started.
+    """
+    try:
+        with log.open("rb") as stream:
+            stream.seek(since_bytes)
+            lines = stream.read(MOST_LOG_BYTES).decode("utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(REGISTRATION in line and "Successfully registered" in line for line in lines)

@@ -136,7 +136,7 @@ def read_site(kit: Path) -> Site:
     path = kit / "local" / "concord.json"
     value = _read(path)
     if isinstance(value, dict) and type(value.get("protocol")) is int:
-        check_protocol(value["protocol"], who=f"the kit {kit.name}")
+        check_protocol(value["protocol"], who="the kit")
     try:
         return Site.model_validate(value)
     except ValidationError as error:

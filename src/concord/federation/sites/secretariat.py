@@ -1,0 +1,258 @@
+"""Kits for a federation's members, made where its secretariat is.
+
+    atlas/sites/project.json        host, port and members that kits were made for
+    atlas/sites/project/            the root key and all that was ever made; see `provision`
+    atlas/sites/server/             the coordinator's kit
+    atlas/sites/driver/             the kit of whoever submits jobs
+    atlas/sites/kits/<member>/      to be handed to the member, and then deleted here
+
+All of it is readable by its owner alone, and none of it is ever published.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from concord.base.canonical import canonical_json, parse_json
+from concord.base.digest import Digest
+from concord.base.errors import DocumentError, FederationError
+from concord.base.files import private_folder, storage_errors, write_atomic
+from concord.base.objects import ObjectStore
+from concord.charter.run import Document, describe
+from concord.federation.folders import FederationFolder
+from concord.federation.sites.certificates import fingerprint, load_certificate
+from concord.federation.sites.manifest import new_manifest, seal_kit
+from concord.federation.sites.provision import Kits, ProjectSpec, check_spec, provision
+from concord.federation.sites.site_files import write_site_files
+from concord.ledger.archive import Archive
+from concord.ledger.publish import copy_log
+from concord.ledger.state.library import ObjectLibrary
+from concord.ledger.state.model import State
+
+
+class ProjectFile(Document):
+    """For whom kits were made."""
+
+    name: str
+    host: str
+    also_hosts: tuple[str, ...] = ()
+    port: int
+    members: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What was made."""
+
+    kits: dict[str, Path]
+    """Kits to hand out, by member."""
+    server: Path
+    root: Digest
+    """Fingerprint of the root key: members compare it with what they are told."""
+    federation: str
+
+
+class Secretariat:
+    """A federation's `sites` folder.
+
+    Args:
+        federation: The federation's folder; its log says who is a member.
+        archive: The log, read.
+    """
+
+    def __init__(self, federation: FederationFolder, archive: Archive) -> None:
+        self._federation = federation
+        self._archive = archive
+        self.folder = federation.root / "sites"
+
+    @property
+    def server(self) -> Path:
+        """The coordinator's kit."""
+        return self.folder / "server"
+
+    @property
+    def driver(self) -> Path:
+        """The kit of whoever submits jobs."""
+        return self.folder / "driver"
+
+    def found(self, host: str, port: int, *, also_hosts: Iterable[str], now_s: int) -> Delivery:
+        """Make the project's keys and a kit for every member that the log holds.
+
+        Raises:
+            DocumentError: there is a project already, or host or port cannot be used.
+        """
+        if self.folder.exists():
+            raise DocumentError(
+                "kits were made already, and nothing is overwritten",
+                where=self.folder,
+                remedy="--add MEMBER makes one for a further member, --renew MEMBER a new one",
+            )
+        state = self._archive.state
+        project = ProjectFile(
+            name=state.name,
+            host=host,
+            also_hosts=tuple(also_hosts),
+            port=port,
+            members={member: _owner(state, member) for member in state.seated()},
+        )
+        check_spec(_spec(project))
+        try:
+            return self._make(project, project.members, now_s=now_s, server=True)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    def add(self, members: Iterable[str], *, now_s: int) -> Delivery:
+        """Make kits for further members, under the same root.
+
+        Raises:
+            DocumentError: there is no project yet, or one has a kit already.
+            StatementRefused: one is no member.
+        """
+        project, state = self.project(), self._archive.state
+        wanted = list(members)
+        for member in wanted:
+            state.member(member)
+            if member in project.members:
+                raise DocumentError(
+                    f"a kit for {member!r} was made already",
+                    where=self.folder,
+                    remedy=f"--renew {member} makes a new one, with a new key",
+                )
+        grown = {**project.members, **{member: _owner(state, member) for member in wanted}}
+        project = project.model_copy(update={"members": grown})
+        return self._make(project, wanted, now_s=now_s)
+
+    def renew(self, members: Iterable[str], *, now_s: int) -> Delivery:
+        """Make new keys and certificates for participants, under the same root.
+
+        Args:
+            members: Members; `server` and `driver` stand for the coordinator's own.
+
+        Raises:
+            DocumentError: no kit was ever made for one of them.
+        """
+        project, wanted = self.project(), list(members)
+        own = {"server", "driver"}
+        for name in wanted:
+            if name not in project.members and name not in own:
+                raise DocumentError(
+                    f"no kit was made for {name!r}",
+                    where=self.folder,
+                    remedy="--add makes one; renewed can be server, driver,"
+                    f" {', '.join(sorted(project.members))}",
+                )
+        self._forget_keys(project, wanted)
+        chosen = [name for name in wanted if name not in own]
+        return self._make(project, chosen, now_s=now_s, server=bool(own & set(wanted)))
+
+    def project(self) -> ProjectFile:
+        """For whom kits were made.
+
+        Raises:
+            DocumentError: nothing was made yet, or the file is damaged.
+        """
+        path = self.folder / "project.json"
+        if not path.exists():
+            raise DocumentError(
+                "no kits were made yet",
+                where=self._federation.root,
+                remedy="make them: concord federation provision FEDERATION --host H --port P",
+            )
+        try:
+            return ProjectFile.model_validate(parse_json(path.read_bytes(), where=path))
+        except ValidationError as error:
+            raise DocumentError(describe(error), where=path) from error
+
+    def _make(
+        self, project: ProjectFile, members: Iterable[str], *, now_s: int, server: bool = False
+    ) -> Delivery:
+        private_folder(self.folder)
+        made = provision(self.folder / "project", _spec(project))
+        if server:
+            self._take_server(made, project)
+        kits = {member: self._pack(made, project, member, now_s) for member in members}
+        write_atomic(
+            self.folder / "project.json",
+            json.dumps(project.model_dump(mode="json"), indent=1).encode() + b"\n",
+            mode=0o600,
+        )
+        root = load_certificate(made.server / "startup" / "rootCA.pem")
+        return Delivery(kits, self.server, fingerprint(root), self._digest())
+
+    def _take_server(self, made: Kits, project: ProjectFile) -> None:
+        for source, target in ((made.server, self.server), (made.driver, self.driver)):
+            _replace(source, target)
+        write_site_files(
+            self.server,
+            "server",
+            name=project.host,
+            folder=self._federation.root,
+            federation=self._digest(),
+        )
+
+    def _pack(self, made: Kits, project: ProjectFile, member: str, now_s: int) -> Path:
+        kit = private_folder(self.folder / "kits") / member
+        _replace(made.members[member], kit)
+        shutil.rmtree(kit / "transfer", ignore_errors=True)
+        self._copy_log(kit / "federation")
+        manifest = new_manifest(
+            federation=self._digest(),
+            name=project.name,
+            member=member,
+            host=project.host,
+            port=project.port,
+            now_s=now_s,
+        )
+        seal_kit(kit, manifest, made.state)
+        return kit
+
+    def _copy_log(self, out: Path) -> None:
+        copy_log(self._federation.log, out / "log", self._archive.note)
+        library, store = ObjectLibrary(self._federation.objects), ObjectStore(out / "objects")
+        for entry in self._archive.entries:
+            for digest in library.named_by(entry.statement):
+                store.put(self._federation.objects.get(digest))
+
+    def _forget_keys(self, project: ProjectFile, names: Iterable[str]) -> None:
+        """Let the provisioner make new ones: it keeps what its state holds."""
+        from concord.federation.sites.provision import DRIVER
+
+        path = self.folder / "project" / project.name / "state" / "cert.json"
+        with storage_errors(path):
+            state = parse_json(path.read_bytes(), where=path)
+        for name in names:
+            state.pop({"server": project.host, "driver": DRIVER}.get(name, name), None)
+        write_atomic(path, canonical_json(state), mode=0o600)
+
+    def _digest(self) -> str:
+        digest = self._archive.state.federation
+        if digest is None:
+            raise FederationError("was not founded yet", where=self._federation.root)
+        return digest
+
+
+def _spec(project: ProjectFile) -> ProjectSpec:
+    return ProjectSpec(
+        project.name, project.host, project.port, project.members, project.also_hosts
+    )
+
+
+def _owner(state: State, member: str) -> str:
+    return state.member(member).entry.owner or member
+
+
+def _replace(source: Path, target: Path) -> None:
+    with storage_errors(target):
+        making = target.with_name(f".{target.name}.part")
+        shutil.rmtree(making, ignore_errors=True)
+        shutil.copytree(source, making)
+        making.chmod(0o700)
+        shutil.rmtree(target, ignore_errors=True)
+        making.rename(target)
