@@ -38,7 +38,7 @@ def test_all_commands_of_the_design_are_there():
         *("charter", "propose", "discuss", "vote", "tally", "ratify"),
         *("join", "leave", "halt", "coordinator", "keys", "sign", "file"),
         *("log", "prove", "verify", "publish", "policy", "law", "declare"),
-        *("gate", "seal", "scan", "audit", "release", "federation", "member", "status"),
+        *("gate", "seal", "scan", "audit", "release", "federation", "member", "status", "observe"),
     }
     assert ("data", "check") in commands()
 

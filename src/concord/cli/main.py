@@ -33,6 +33,7 @@ from concord.cli import (
     law,
     log,
     member,
+    observe,
     openings,
     policy,
     propose,
@@ -64,7 +65,7 @@ app = typer.Typer(
 )
 for group in (
     *(demo, initialise, run, audit, report, verify, proving, votes, joining, law),
-    *(chat, serve, status),
+    *(chat, serve, status, observe),
 ):
     group.register(app)
 scan.register(app)

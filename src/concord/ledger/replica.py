@@ -76,6 +76,10 @@ class Replica:
         """Hashes that show that entry `index` is among these."""
         return inclusion_path(self._subtree, index, self.size)
 
+    def hashes(self, level: int, begin: int, count: int) -> list[bytes]:
+        """Roots of `count` neighbouring subtrees of 2^`level` entries each, from number `begin`."""
+        return self._levels[level][begin : begin + count]
+
     def _subtree(self, level: int, index: int) -> bytes:
         return self._levels[level][index]
 

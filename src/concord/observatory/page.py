@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from importlib import resources
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -40,6 +41,11 @@ def render_html(report: RunReport) -> str:
         "arms": rows.model_order(report.evidence.arms),
     }
     return _environment().get_template("report.html").render(context)
+
+
+def stylesheet() -> str:
+    """The style of the report, which the observatory's pages share."""
+    return resources.files("concord.observatory").joinpath("templates/style.css").read_text("utf-8")
 
 
 def write_html(report: RunReport, path: Path) -> None:

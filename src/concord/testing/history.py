@@ -85,13 +85,14 @@ def key(party: str, purpose: str = "identity", number: int = 0) -> PrivateKey:
     return PrivateKey.from_seed(seed)
 
 
-def member_entry(member: str, owner: str | None = None) -> MemberEntry:
-    """What a member founds or applies with."""
+def member_entry(member: str, owner: str | None = None, **said: Any) -> MemberEntry:
+    """What a member founds or applies with; `said` is its name, jurisdiction, numbers."""
     return MemberEntry(
         id=member,
         owner=owner,
         key=key(member).public.text,
         witness_key=key(member, "witness").public.text,
+        **said,
     )
 
 
@@ -128,6 +129,7 @@ class History:
         members: Founders.
         overseers: The oversight body.
         owners: Legal owner of a member, where it is another than itself.
+        said: Name, jurisdiction and numbers of members, where they give some.
         specs: Tensors of the model.
         charter: Places of the charter, see `concord.testing.founded.DEFAULTS`.
     """
@@ -139,6 +141,7 @@ class History:
         *,
         overseers: Sequence[str] = (),
         owners: Mapping[str, str] | None = None,
+        said: Mapping[str, Mapping[str, Any]] | None = None,
         specs: Sequence[TensorSpec] = SPECS,
         **charter: str | int,
     ) -> None:
@@ -150,7 +153,11 @@ class History:
         self.now = BEGAN_S
         self.keys: dict[tuple[str, str], PrivateKey] = {}
         """Keys that took the place of a party's first."""
-        self._found(members, overseers, owners or {}, self.store_charter("", **charter))
+        entries = tuple(
+            member_entry(m, (owners or {}).get(m), **(said or {}).get(m, {}))
+            for m in sorted(members)
+        )
+        self._found(members[0], entries, overseers, self.store_charter("", **charter))
 
     @property
     def state(self) -> State:
@@ -266,17 +273,16 @@ class History:
 
     def _found(
         self,
-        members: Sequence[str],
+        coordinator: str,
+        members: tuple[MemberEntry, ...],
         overseers: Sequence[str],
-        owners: Mapping[str, str],
         charter: Digest,
     ) -> None:
-        coordinator = members[0]
         body = Founding(
             name=NAME,
             nonce="0" * 32,
             charter=charter,
-            members=tuple(member_entry(m, owners.get(m)) for m in sorted(members)),
+            members=members,
             overseers=tuple(OverseerEntry(id=o, key=key(o).public.text) for o in overseers),
             coordinator=CoordinatorEntry(
                 member=coordinator, log_key=key(coordinator, "log").public.text
@@ -289,7 +295,7 @@ class History:
             seq=0,
             time=self.now,
         )
-        self.take(Entry.sign(statement, [key(m) for m in sorted(members)]))
+        self.take(Entry.sign(statement, [key(m.id) for m in members]))
 
     def adopt(self, *, probes: Digest | None = None, **sections: Any) -> RunHistory:
         """Put a run to the vote, adopt it and open it, with probes if it has a gate."""

@@ -1,0 +1,76 @@
+"""Folders of releases beside the log, as data: the files that a signed manifest names.
+
+The log names the digest of a release's manifest, and the manifest names every file. A manifest that
+is not the one in the log is not shown. Files themselves are for `concord release verify`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from concord.base.canonical import parse_json
+from concord.base.digest import Digest, digest_bytes
+from concord.base.errors import ConcordError
+from concord.observatory.pages.book import ReleaseBook
+
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 4 << 20
+WEIGHTS = frozenset({".safetensors", ".gguf"})
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One file of a release."""
+
+    name: str
+    bytes: int
+    digest: Digest
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether people read it: neither weights nor evidence of a gate."""
+        return Path(self.name).suffix not in WEIGHTS and not self.name.startswith("gates/")
+
+
+@dataclass(frozen=True)
+class Papers:
+    """What the manifest of one version names."""
+
+    version: str
+    manifest: Digest
+    found: tuple[Paper, ...]
+    fault: str = ""
+    """Why nothing is shown of it, in words."""
+    data: str = ""
+    """The manifest, as it was signed."""
+
+
+def papers(root: Path, releases: Iterable[ReleaseBook]) -> tuple[Papers, ...]:
+    """The papers of each version, in the order of the log."""
+    return tuple(_papers(root, one.version, one.manifest) for one in releases)
+
+
+def _papers(root: Path, version: str, manifest: Digest) -> Papers:
+    path = root / "releases" / version / MANIFEST
+    if "/" in version or version.startswith(".") or not path.is_file():
+        return Papers(version, manifest, (), "the folder of this version is not here")
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_MANIFEST_BYTES + 1)
+        value = parse_json(data, where=MANIFEST, max_bytes=MAX_MANIFEST_BYTES)
+    except (ConcordError, OSError):
+        return Papers(version, manifest, (), "its manifest cannot be read")
+    if digest_bytes(data) != manifest:
+        return Papers(version, manifest, (), "its manifest is not the one that was signed")
+    return Papers(version, manifest, _files(value), data=data.decode())
+
+
+def _files(value: Any) -> tuple[Paper, ...]:
+    files = value.get("files") if isinstance(value, dict) else None
+    return tuple(
+        Paper(str(name), int(one["bytes"]), f"sha256:{one['sha256']}")
+        for name, one in sorted((files or {}).items())
+    )
