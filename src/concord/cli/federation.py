@@ -9,18 +9,13 @@ import typer
 
 from concord.base.errors import DocumentError
 from concord.cli import desk
-from concord.cli.say import columns, say, say_json
+from concord.cli.say import columns, count, say, say_json
 from concord.federation.folders import FederationFolder
 
 if TYPE_CHECKING:
     from concord.federation.sites.secretariat import Delivery
 
 app = typer.Typer(help="Members in their own data centres: the secretariat.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Members in their own data centres: the secretariat."""
 
 
 @app.command()
@@ -71,6 +66,30 @@ def provision(
         )
         return
     _tell(made, folder, founded=host is not None)
+
+
+@app.command()
+def revoke(
+    folder: Path = desk.FOLDER,
+    members: list[str] = typer.Argument(..., help="Whose certificates are to count no more."),
+    as_json: bool = desk.JSON,
+) -> None:
+    """Shut a member's certificate out: its kit was stolen, or it is a member no more.
+
+    A running server takes note within seconds and ends the member's connection. What the member
+    may say in the log is another matter: concord keys revoke, concord propose expel.
+
+    Example: concord federation revoke atlas peru
+    """
+    from concord.federation.sites.secretariat import Secretariat
+
+    office = Secretariat(FederationFolder(folder.resolve()), desk.open_archive(folder))
+    total = office.revoke(members, now_s=desk.now())
+    if as_json:
+        say_json({"revoked": members, "total": total})
+        return
+    say(f"revoked: {', '.join(members)}; {count(total, 'certificate')} in all")
+    say(f"to let one in again: concord federation provision {folder} --renew MEMBER")
 
 
 def _tell(made: Delivery, folder: Path, *, founded: bool) -> None:

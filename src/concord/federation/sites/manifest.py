@@ -87,7 +87,7 @@ def seal_kit(kit: Path, manifest: KitManifest, state: Path) -> None:
     body = manifest.model_copy(
         update={"files": dict(files_of(kit)), "root": fingerprint(root)}
     ).model_dump(mode="json")
-    signature = _root_key(state).sign(_DOMAIN + canonical_json(body), padding.PKCS1v15(), SHA256())
+    signature = root_key(state).sign(_DOMAIN + canonical_json(body), padding.PKCS1v15(), SHA256())
     signed = {"manifest": body, "signature": base64.b64encode(signature).decode()}
     write_atomic(kit / FILE, canonical_json(signed), mode=0o600)
 
@@ -208,7 +208,15 @@ def files_of(kit: Path) -> Iterator[tuple[str, Digest]]:
                     yield path.relative_to(kit).as_posix(), digest_file(path)
 
 
-def _root_key(state: Path) -> rsa.RSAPrivateKey:
+def root_key(state: Path) -> rsa.RSAPrivateKey:
+    """The project's root key.
+
+    Args:
+        state: `cert.json` of the project.
+
+    Raises:
+        KitRefused: it holds none.
+    """
     with storage_errors(state):
         value = parse_json(state.read_bytes(), where=state)
     try:

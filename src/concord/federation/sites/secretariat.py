@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.x509 import load_pem_x509_certificate
 from pydantic import ValidationError
 
 from concord.base.canonical import canonical_json, parse_json
@@ -27,9 +28,11 @@ from concord.base.objects import ObjectStore
 from concord.charter.run import Document, describe
 from concord.federation.folders import FederationFolder
 from concord.federation.sites.certificates import fingerprint, load_certificate
-from concord.federation.sites.manifest import new_manifest, seal_kit
-from concord.federation.sites.provision import Kits, ProjectSpec, check_spec, provision
+from concord.federation.sites.manifest import new_manifest, root_key, seal_kit
+from concord.federation.sites.provision import DRIVER, Kits, ProjectSpec, check_spec, provision
+from concord.federation.sites.revocation import write_denied
 from concord.federation.sites.site_files import write_site_files
+from concord.federation.sites.tls import DENIED
 from concord.ledger.archive import Archive
 from concord.ledger.publish import copy_log
 from concord.ledger.state.library import ObjectLibrary
@@ -148,9 +151,25 @@ class Secretariat:
                     remedy="--add makes one; renewed can be server, driver,"
                     f" {', '.join(sorted(project.members))}",
                 )
+        self._deny(project, wanted, now_s=now_s)
         self._forget_keys(project, wanted)
         chosen = [name for name in wanted if name not in own]
         return self._make(project, chosen, now_s=now_s, server=bool(own & set(wanted)))
+
+    def revoke(self, members: Iterable[str], *, now_s: int) -> int:
+        """Let the certificates that members have now count no more, and make no new ones.
+
+        Returns:
+            How many certificates are revoked by now.
+
+        Raises:
+            DocumentError: no kit was ever made for one of them.
+        """
+        project, wanted = self.project(), list(members)
+        for name in wanted:
+            if name not in project.members:
+                raise DocumentError(f"no kit was made for {name!r}", where=self.folder)
+        return self._deny(project, wanted, now_s=now_s)
 
     def project(self) -> ProjectFile:
         """For whom kits were made.
@@ -176,7 +195,7 @@ class Secretariat:
         private_folder(self.folder)
         made = provision(self.folder / "project", _spec(project))
         if server:
-            self._take_server(made, project)
+            self._take_server(made, project, now_s)
         kits = {member: self._pack(made, project, member, now_s) for member in members}
         write_atomic(
             self.folder / "project.json",
@@ -186,9 +205,15 @@ class Secretariat:
         root = load_certificate(made.server / "startup" / "rootCA.pem")
         return Delivery(kits, self.server, fingerprint(root), self._digest())
 
-    def _take_server(self, made: Kits, project: ProjectFile) -> None:
+    def _take_server(self, made: Kits, project: ProjectFile, now_s: int) -> None:
+        denied = self.server / "startup" / DENIED
+        before = denied.read_bytes() if denied.exists() else None
         for source, target in ((made.server, self.server), (made.driver, self.driver)):
             _replace(source, target)
+        if before is None:
+            self._deny(project, (), now_s=now_s)
+        else:
+            write_atomic(denied, before, mode=0o600)
         write_site_files(
             self.server,
             "server",
@@ -220,11 +245,25 @@ class Secretariat:
             for digest in library.named_by(entry.statement):
                 store.put(self._federation.objects.get(digest))
 
+    def _deny(self, project: ProjectFile, names: Iterable[str], *, now_s: int) -> int:
+        state = parse_json(self._state(project).read_bytes(), where=self._state(project))
+        participants = {"server": project.host, "driver": DRIVER}
+        held = [state[participants.get(name, name)]["cert"] for name in names]
+        serials = [load_pem_x509_certificate(one.encode()).serial_number for one in held]
+        return write_denied(
+            self.server / "startup" / DENIED,
+            load_certificate(self.server / "startup" / "rootCA.pem"),
+            root_key(self._state(project)),
+            now_s=now_s,
+            also=tuple(serials),
+        )
+
+    def _state(self, project: ProjectFile) -> Path:
+        return self.folder / "project" / project.name / "state" / "cert.json"
+
     def _forget_keys(self, project: ProjectFile, names: Iterable[str]) -> None:
         """Let the provisioner make new ones: it keeps what its state holds."""
-        from concord.federation.sites.provision import DRIVER
-
-        path = self.folder / "project" / project.name / "state" / "cert.json"
+        path = self._state(project)
         with storage_errors(path):
             state = parse_json(path.read_bytes(), where=path)
         for name in names:

@@ -33,6 +33,7 @@ Role = Literal["server", "member"]
 CONTROLLER = "concord.federation.engine.flare.controller.RoundController"
 EXECUTOR = "concord.federation.engine.flare.executor.RoundExecutor"
 DOOR = "concord.federation.engine.flare.door.PolicyGate"
+TLS = {"id": "concord_tls", "path": "concord.federation.sites.tls.Tls", "args": {}}
 CLASSES = (CONTROLLER, EXECUTOR, DOOR)
 """All that a job may name."""
 PRIVACY = {
@@ -197,6 +198,7 @@ def _member() -> dict[str, Any]:
         **_resources(),
         "client": {"retry_timeout": 30, "compression": "Gzip"},
         "components": [
+            TLS,
             {
                 "id": "resource_manager",
                 "path": managers,
@@ -236,6 +238,7 @@ def _server(kit: Path) -> dict[str, Any]:
             "args": {"uri_root": "/", "storage": {"path": _STORAGE, "args": snapshots}},
         },
         "components": [
+            TLS,
             {
                 "id": "job_scheduler",
                 "path": "nvflare.app_common.job_schedulers.job_scheduler.DefaultJobScheduler",
