@@ -22,6 +22,7 @@
     │   ├── SiteRefused              a site file that is missing, or allows more than it may
     │   └── SiteUnreachable          the coordinator's server cannot be reached, and why
     ├── StorageError       (exit 8)  a full disk, a folder without permission
+    │   └── FetchFailed              a host that cannot be reached, or lacks a file
     ├── CryptoError        (exit 9)  a key or a signature that cannot be used
     │   ├── KeyRefused               a key file of the wrong kind, or open to others
     │   ├── SignatureRefused         a signature that is wrong, missing, or by too few
@@ -233,6 +234,12 @@ class StorageError(ConcordError):
 
     code = "C700"
     exit_status = 8
+
+
+class FetchFailed(StorageError):
+    """A file could not be fetched: its host cannot be reached, or does not have it."""
+
+    code = "C701"
 
 
 class CryptoError(ConcordError):

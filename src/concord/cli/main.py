@@ -24,6 +24,7 @@ from concord.cli import (
     datasets,
     demo,
     federation,
+    fetch,
     gate,
     gguf,
     halts,
@@ -71,7 +72,8 @@ for group in (
 scan.register(app)
 for group in (datasets, openings):
     group.register(data.app)
-gguf.register(release.app)
+for group in (gguf, fetch):
+    group.register(release.app)
 app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")
 for name, commands in (

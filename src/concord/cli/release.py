@@ -128,6 +128,7 @@ def verify(
         None, help="Digest of the federation that it must be, as you have it from elsewhere."
     ),
     candidate: bool = typer.Option(False, "--candidate", help="Accept what is not published yet."),
+    partial: bool = typer.Option(False, "--partial", help="Accept that only a part was fetched."),
     as_json: bool = desk.JSON,
 ) -> None:
     """Check a release: every file, the log, the members' decision, the weights. Needs no network.
@@ -143,7 +144,12 @@ def verify(
     found = ReleaseFindings(ReleaseFolder(folder))
     try:
         verify_release(
-            folder, clock=clock(), federation=wanted, candidate=candidate, findings=found
+            folder,
+            clock=clock(),
+            federation=wanted,
+            candidate=candidate,
+            partial=partial,
+            findings=found,
         )
     except VerificationFailed as error:
         _show(found, error, as_json=as_json)

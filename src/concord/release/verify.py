@@ -14,6 +14,7 @@ Numbers of steps never change.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from concord.release.ledger import check_proofs, ledger_files, open_ledger
 from concord.release.manifest import Manifest, hash_files, read_manifest
 from concord.release.weights import weights_digest
 
+_WEIGHTS = re.compile(r"model[^/]*\.safetensors")
 STEPS = ("files", "log", "decision", "weights")
 MEANING = {
     "files": "This is not what was published. Fetch the file again, or the whole release.",
@@ -69,6 +71,7 @@ def verify_release(
     clock: Clock,
     federation: Digest | None = None,
     candidate: bool = False,
+    partial: bool = False,
     told: Callable[[int], object] = lambda _: None,
     findings: ReleaseFindings | None = None,
 ) -> ReleaseFindings:
@@ -79,6 +82,7 @@ def verify_release(
         clock: Time, handed in; for durations.
         federation: The federation that it must be of, as the caller has it from elsewhere.
         candidate: Accept what was built and not published yet.
+        partial: Accept that files are missing, as after fetching a part; what is there is checked.
         told: Is told of bytes that were read, from several threads.
         findings: Filled in as steps are taken, so that a caller sees them if one fails.
 
@@ -86,7 +90,7 @@ def verify_release(
         VerificationFailed: names the first thing that is wrong, where, and what it means.
     """
     found = findings if findings is not None else ReleaseFindings(ReleaseFolder(folder))
-    check = _Check(found, clock, told)
+    check = _Check(found, clock, told, partial=partial)
     check.files()
     check.log(federation)
     check.decision(candidate=candidate)
@@ -95,11 +99,19 @@ def verify_release(
 
 
 class _Check:
-    def __init__(self, found: ReleaseFindings, clock: Clock, told: Callable[[int], object]) -> None:
+    def __init__(
+        self,
+        found: ReleaseFindings,
+        clock: Clock,
+        told: Callable[[int], object],
+        *,
+        partial: bool,
+    ) -> None:
         self.found = found
         self.release = found.folder
         self._clock = clock
         self._told = told
+        self._partial = partial
         self._there: dict[str, int] = {}
 
     @property
@@ -118,15 +130,17 @@ class _Check:
         with self._step(1) as done:
             self._there = dict(_walk(self.release.root))
             manifest = self.found.manifest = read_manifest(self.release.manifest)
-            _compare(self._there, manifest)
-            digests = hash_files(self.release.root, manifest.files, self._told)
-            for path, entry in sorted(manifest.files.items()):
-                if digests[path] != f"sha256:{entry.sha256}":
+            _compare(self._there, manifest, partial=self._partial)
+            here = manifest.files.keys() & self._there.keys()
+            digests = hash_files(self.release.root, here, self._told)
+            for path, digest in sorted(digests.items()):
+                if digest != f"sha256:{manifest.files[path].sha256}":
                     raise VerificationFailed("was altered", where=path)
             if self.release.sums.read_bytes() != manifest.sums():
                 raise VerificationFailed("does not say what the manifest says", where=SUMS)
-            total = sum(entry.bytes for entry in manifest.files.values())
-            done(f"{len(manifest.files):,} files, {total / 1e6:,.1f} MB")
+            total = sum(manifest.files[path].bytes for path in here)
+            of = f" of {len(manifest.files):,}" if len(here) < len(manifest.files) else ""
+            done(f"{len(here):,}{of} files, {total / 1e6:,.1f} MB")
 
     def log(self, federation: Digest | None) -> None:
         with self._step(2) as done:
@@ -189,6 +203,10 @@ class _Check:
 
     def weights(self) -> None:
         with self._step(4) as done:
+            files = {path for path in self.manifest.files if _WEIGHTS.fullmatch(path)}
+            if self._partial and not files <= self._there.keys():
+                done("are not here")
+                return
             found, manifest = weights_digest(self.release.weights()), self.manifest
             if found != manifest.weights:
                 raise VerificationFailed(
@@ -244,14 +262,19 @@ def _check_statement(statement: Release, manifest: Manifest) -> None:
         raise VerificationFailed("was published by another decision", where="decision")
 
 
-def _compare(there: dict[str, int], manifest: Manifest) -> None:
-    """Exactly the files of the manifest, in their sizes; what proves itself apart."""
+def _compare(there: dict[str, int], manifest: Manifest, *, partial: bool) -> None:
+    """Exactly the files of the manifest, in their sizes; what proves itself apart.
+
+    Args:
+        partial: Some of them will do.
+    """
     own = {path: size for path, size in there.items() if not path.startswith(f"{LEDGER}/")}
     for path in (MANIFEST, SUMS):
         if own.pop(path, None) is None:
             raise VerificationFailed("is missing", where=path)
     own.pop(SIGNATURE, None)
-    if missing := sorted(manifest.files.keys() - own.keys()):
+    missing = sorted(manifest.files.keys() - own.keys())
+    if missing and not partial:
         raise VerificationFailed("is missing", where=missing[0])
     if extra := sorted(own.keys() - manifest.files.keys()):
         raise VerificationFailed("is no file of this release", where=extra[0])
