@@ -17,8 +17,8 @@ UNVERIFIED = typer.Option(False, "--unverified", help="Use it though it cannot b
 def checked_model(given: Path, *, unverified: bool) -> Path:
     """A model folder or GGUF file; a release is verified before any of it is loaded.
 
-    A folder that is no release has nothing to be checked against; that is said. Lines go to
-    standard error.
+    Of a release that was fetched in part, what is here is verified. A folder that is no release has
+    nothing to be checked against; that is said. Lines go to standard error.
 
     Raises:
         VerificationFailed: it is of a release that is not what was published.
@@ -35,7 +35,7 @@ def checked_model(given: Path, *, unverified: bool) -> Path:
     elif unverified:
         warn(f"{release} was not verified")
     else:
-        _verify(release)
+        _verify(release, model)
     return model
 
 
@@ -54,17 +54,30 @@ def model_folder(folder: Path) -> Path:
     return found[0] if found else folder
 
 
-def _verify(release: Path) -> None:
+def _verify(release: Path, model: Path) -> None:
+    from concord.release.parts import chosen
     from concord.release.verify import verify_release
 
     try:
-        found = verify_release(release, clock=clock())
+        found = verify_release(release, clock=clock(), candidate=True, partial=True)
+        manifest = found.manifest
+        if manifest is None:
+            return
+        if not found.published:
+            raise VerificationFailed(
+                f"version {manifest.version} was not published",
+                remedy="ask for one that the members published",
+            )
+        needed = [] if model.is_file() else chosen(manifest.files, ["weights"])
+        for path in needed:
+            if not (release / path).is_file():
+                raise VerificationFailed(
+                    "is missing", where=path, remedy="fetch it: concord release fetch"
+                )
     except VerificationFailed as error:
         raise VerificationFailed(
             error.message,
             where=f"{release}: {error.where}" if error.where else release,
             remedy=f"{error.remedy or 'fetch the release again'}; or use it as it is: --unverified",
         ) from error
-    manifest = found.manifest
-    if manifest is not None:
-        say(f"verified: version {manifest.version} of {manifest.name}", style="green", err=True)
+    say(f"verified: version {manifest.version} of {manifest.name}", style="green", err=True)

@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from concord.base.errors import DocumentError
 from concord.cli.checked import UNVERIFIED, checked_model
 from concord.cli.desk import JSON
 from concord.cli.say import say, say_json
@@ -34,13 +33,9 @@ def export(
 
     Example: concord release export-gguf demo/runs/demo/model demo.gguf --kind q4_0
     """
-    from concord.release.gguf import KINDS, Origin, export_gguf
+    from concord.release.gguf import Origin, export_gguf, kind_named
 
-    chosen = next((known for known in KINDS if known == kind), None)
-    if chosen is None:
-        raise DocumentError(
-            f"{kind[:40]!r} is no kind", where="--kind", remedy=f"use {', '.join(KINDS)}"
-        )
+    chosen = kind_named(kind)
     folder = checked_model(model, unverified=unverified)
     origin = Origin(name=name, licence=licence, languages=tuple(languages))
     console = Console(stderr=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +11,20 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from concord.base.digest import check_digest, digest_bytes
-from concord.base.errors import DocumentError, KeyRefused, VerificationFailed
+from concord.base.errors import (
+    DocumentError,
+    KeyRefused,
+    ModelError,
+    TokenizerError,
+    VerificationFailed,
+)
 from concord.cli import desk
-from concord.cli.say import columns, say, say_json
+from concord.cli.say import columns, say, say_json, warn
 from concord.cli.setting import clock
 
 if TYPE_CHECKING:
+    from concord.release.build import Candidate, Exporter
+    from concord.release.gguf import Kind
     from concord.release.verify import ReleaseFindings
 
 app = typer.Typer(help="Build, publish and verify releases.", no_args_is_help=True)
@@ -31,6 +41,9 @@ def build(
     version: str = typer.Option(..., "--version", help="Name of the version, such as 1.0."),
     name: str | None = typer.Option(None, "--run", help="Run, if the folder holds several."),
     out: Path | None = typer.Option(None, "--out", help="Folder; else <federation>/releases/."),
+    gguf: list[str] = typer.Option(
+        ["f16", "q8_0", "q4_0"], "--gguf", help="GGUF files to add; repeatable; none: no file."
+    ),
     as_json: bool = desk.JSON,
 ) -> None:
     """Make a release from the last base of a run: a candidate until it is published.
@@ -41,6 +54,7 @@ def build(
     from concord.federation.workers import export_in_worker
     from concord.release.build import build_release, candidate
     from concord.release.folder import ReleaseFolder, release_place
+    from concord.release.plain_chat import write_plain_template
 
     archive = desk.open_archive(folder)
     federation = desk.federation_at(folder)
@@ -52,7 +66,8 @@ def build(
     def model(path: Path) -> None:
         export_in_worker(RunFolder(federation.root, run.name), run, path)
 
-    manifest = build_release(made_of, federation.root, release, exporters=[model])
+    exporters = [model, write_plain_template, *_gguf_exporters(gguf, made_of)]
+    manifest = build_release(made_of, federation.root, release, exporters=exporters)
     if as_json:
         say_json({"folder": str(release.root), "manifest": digest_bytes(manifest.data)})
         return
@@ -66,6 +81,42 @@ def build(
         )
     else:
         say(f"to publish it: concord release publish {folder} {version}")
+
+
+def _gguf_exporters(kinds: Sequence[str], made_of: Candidate) -> list[Exporter]:
+    """Writers of the GGUF files; where a network cannot be one, that is said, and none is written.
+
+    Raises:
+        DocumentError: a kind is unknown.
+    """
+    if "none" in kinds:
+        return []
+    from concord.release.folder import ReleaseFolder
+    from concord.release.gguf import Origin, export_gguf, kind_named
+
+    run = made_of.library.run(made_of.document)
+    origin = Origin(
+        name=f"{made_of.state.name} {made_of.version}",
+        licence=run.use.model_licence,
+        facts={"federation": str(made_of.state.federation), "base": made_of.model},
+    )
+
+    def exporter(kind: Kind) -> Exporter:
+        def export(path: Path) -> None:
+            target = (
+                ReleaseFolder(path).gguf / f"{made_of.state.name}-{made_of.version}-{kind}.gguf"
+            )
+            target.parent.mkdir(exist_ok=True)
+            try:
+                export_gguf(path, target, kind, origin=origin)
+            except (ModelError, TokenizerError) as error:
+                warn(f"no {target.name}: {error.message}")
+                with suppress(OSError):
+                    target.parent.rmdir()
+
+        return export
+
+    return [exporter(kind_named(kind)) for kind in kinds]
 
 
 @app.command()

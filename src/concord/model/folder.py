@@ -218,6 +218,8 @@ def _write_weights(folder: Path, model: PreTrainedModel, final: Path) -> None:
     try:
         with _no_progress_bars():
             model.save_pretrained(folder)
+        for file in folder.glob("*.safetensors"):
+            file.chmod(0o644)  # safetensors makes them private
     except SafetensorError as error:
         raise StorageError(
             f"weights cannot be written: {str(error)[:200]}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 CHAT_TEMPLATE_FILE = "chat_template.jinja"
@@ -24,6 +25,17 @@ def chat_template(files: Mapping[str, str]) -> str | None:
         return files[CHAT_TEMPLATE_FILE]
     template = json.loads(files.get("tokenizer_config.json", "{}")).get("chat_template")
     return template if isinstance(template, str) else None
+
+
+def write_plain_template(folder: Path) -> None:
+    """Give a model folder the plain template, if it has none."""
+    files = {
+        name: (folder / name).read_text(encoding="utf-8")
+        for name in (CHAT_TEMPLATE_FILE, "tokenizer_config.json")
+        if (folder / name).is_file()
+    }
+    if chat_template(files) is None:
+        (folder / CHAT_TEMPLATE_FILE).write_text(CHAT_TEMPLATE, encoding="utf-8")
 
 
 def response_template(end_token: str) -> dict[str, Any]:

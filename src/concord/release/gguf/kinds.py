@@ -16,6 +16,8 @@ from typing import Literal, get_args
 from gguf import GGMLQuantizationType, LlamaFileType
 from gguf.constants import GGML_QUANT_SIZES
 
+from concord.base.errors import DocumentError
+
 Kind = Literal["f16", "q8_0", "q4_0"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FILE_TYPES = {
@@ -29,6 +31,20 @@ _MATRICES = {
     "q4_0": GGMLQuantizationType.Q4_0,
 }
 _READ_BY_EVERY_TOKEN = frozenset({"token_embd.weight", "output.weight"})
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of this name.
+
+    Raises:
+        DocumentError: there is none.
+    """
+    for kind in KINDS:
+        if kind == name:
+            return kind
+    raise DocumentError(
+        f"{name[:40]!r} is no kind of GGUF file", where=name[:40], remedy=f"use {', '.join(KINDS)}"
+    )
 
 
 def tensor_kind(name: str, shape: Sequence[int], kind: Kind) -> GGMLQuantizationType:
