@@ -127,8 +127,8 @@ def test_an_expired_certificate_of_this_member_is_refused_by_the_server(server, 
 
 
 def test_a_port_in_use_is_told_before_a_server_starts():
-    with socket.create_server(("", 0)) as taken:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SiteUnreachable, match=f"port {port} cannot be used"):
-            check_port_free("localhost", port)
-    check_port_free("localhost", port)
+            check_port_free("127.0.0.1", port)
+    check_port_free("127.0.0.1", port)

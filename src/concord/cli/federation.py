@@ -23,6 +23,9 @@ def provision(
     folder: Path = desk.FOLDER,
     host: str | None = typer.Option(None, help="Host name under which members dial you."),
     port: int = typer.Option(8002, min=1, max=65_535, help="The one port that members dial."),
+    listen: str | None = typer.Option(
+        None, help="Address to listen on; all of this machine's if left out."
+    ),
     also: list[str] = typer.Option([], "--also-host", help="A further name; repeatable."),
     add: list[str] = typer.Option([], "--add", help="A kit for a further member; repeatable."),
     renew: list[str] = typer.Option(
@@ -54,7 +57,7 @@ def provision(
     elif renew:
         made = office.renew(renew, now_s=now_s)
     else:
-        made = office.found(host or "", port, also_hosts=also, now_s=now_s)
+        made = office.found(host or "", port, also_hosts=also, now_s=now_s, listen=listen)
     if as_json:
         say_json(
             {

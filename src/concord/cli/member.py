@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import signal
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -146,6 +148,35 @@ def up(home: Path = HOME, name: str | None = AS) -> None:
     )
     supervisor.run()
     say("ended")
+
+
+@app.command()
+def unit(
+    home: Path = HOME,
+    name: str | None = AS,
+    container: bool = typer.Option(
+        False, "--container", help="A container file in place of a systemd unit."
+    ),
+    user: str | None = typer.Option(None, help="Who runs it; whoever runs this if left out."),
+) -> None:
+    """Print a systemd unit, or a container file, that serves this home with few rights.
+
+    Example: concord member unit atlas-kenya > concord-kenya.service
+    """
+    from concord.federation.sites.home import member_of
+    from concord.federation.sites.unit import unit as fill
+
+    member = member_of(home, name)
+    typer.echo(
+        fill(
+            "container" if container else "systemd",
+            home=home.resolve(),
+            member=member.id,
+            python=Path(sys.executable),
+            user=user or getpass.getuser(),
+        ),
+        nl=False,
+    )
 
 
 class Ending:

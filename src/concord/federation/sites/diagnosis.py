@@ -55,7 +55,7 @@ def check_reachable(
         )
 
 
-def check_port_free(host: str, port: int) -> None:
+def check_port_free(listen: str, port: int) -> None:
     """Refuse to start a server on a port that another process holds.
 
     Raises:
@@ -65,11 +65,11 @@ def check_port_free(host: str, port: int) -> None:
     with socket.socket(family, socket.SOCK_STREAM) as stream:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            stream.bind(("", port))
+            stream.bind((listen, port))
         except OSError as error:
             raise SiteUnreachable(
                 f"port {port} cannot be used: {error.strerror}",
-                where=host,
+                where=listen,
                 remedy="end what listens there (`ss -ltnp`), or provision with another --port",
             ) from error
 

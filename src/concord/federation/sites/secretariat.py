@@ -3,7 +3,7 @@
     atlas/sites/project.json        host, port and members that kits were made for
     atlas/sites/project/            the root key and all that was ever made; see `provision`
     atlas/sites/server/             the coordinator's kit
-    atlas/sites/driver/             the kit of whoever submits jobs
+    atlas/sites/driver@…/           the kit of whoever submits jobs
     atlas/sites/kits/<member>/      to be handed to the member, and then deleted here
 
 All of it is readable by its owner alone, and none of it is ever published.
@@ -38,6 +38,9 @@ from concord.ledger.publish import copy_log
 from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import State
 
+LOOPBACK = "127.0.0.1"
+ANYWHERE = "0.0.0.0"  # noqa: S104 - members dial in from anywhere; certificates decide
+
 
 class ProjectFile(Document):
     """For whom kits were made."""
@@ -46,6 +49,8 @@ class ProjectFile(Document):
     host: str
     also_hosts: tuple[str, ...] = ()
     port: int
+    listen: str = ANYWHERE
+    """Address on which the server listens."""
     members: dict[str, str]
 
 
@@ -81,11 +86,27 @@ class Secretariat:
 
     @property
     def driver(self) -> Path:
-        """The kit of whoever submits jobs."""
-        return self.folder / "driver"
+        """The kit of whoever submits jobs; FLARE wants the folder to bear its name."""
+        return self.folder / DRIVER
 
-    def found(self, host: str, port: int, *, also_hosts: Iterable[str], now_s: int) -> Delivery:
+    def found(
+        self,
+        host: str,
+        port: int,
+        *,
+        also_hosts: Iterable[str],
+        now_s: int,
+        listen: str | None = None,
+    ) -> Delivery:
         """Make the project's keys and a kit for every member that the log holds.
+
+        Args:
+            host: Name under which members dial the server.
+            port: Its one port.
+            also_hosts: Further names of it.
+            now_s: Unix seconds.
+            listen: Address to listen on; all of the machine's if left out, or the loopback alone
+                where the host is that.
 
         Raises:
             DocumentError: there is a project already, or host or port cannot be used.
@@ -102,6 +123,7 @@ class Secretariat:
             host=host,
             also_hosts=tuple(also_hosts),
             port=port,
+            listen=listen or (LOOPBACK if host in ("localhost", LOOPBACK) else ANYWHERE),
             members={member: _owner(state, member) for member in state.seated()},
         )
         check_spec(_spec(project))
@@ -210,6 +232,7 @@ class Secretariat:
         before = denied.read_bytes() if denied.exists() else None
         for source, target in ((made.server, self.server), (made.driver, self.driver)):
             _replace(source, target)
+        self._listen(project)
         if before is None:
             self._deny(project, (), now_s=now_s)
         else:
@@ -221,6 +244,17 @@ class Secretariat:
             folder=self._federation.root,
             federation=self._digest(),
         )
+
+    def _listen(self, project: ProjectFile) -> None:
+        """FLARE would bind, and the driver dial, whatever address the host's name has here."""
+        path = self.server / "startup" / "fed_server.json"
+        value = parse_json(path.read_bytes(), where=path)
+        value["servers"][0]["service"]["target"] = f"{project.listen}:{project.port}"
+        write_atomic(path, json.dumps(value, indent=1).encode(), mode=0o600)
+        path = self.driver / "startup" / "fed_admin.json"
+        value = parse_json(path.read_bytes(), where=path)
+        value["admin"]["host"] = LOOPBACK if project.listen == ANYWHERE else project.listen
+        write_atomic(path, json.dumps(value, indent=1).encode(), mode=0o600)
 
     def _pack(self, made: Kits, project: ProjectFile, member: str, now_s: int) -> Path:
         kit = private_folder(self.folder / "kits") / member

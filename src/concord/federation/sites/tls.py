@@ -67,10 +67,12 @@ def narrow(make: Make) -> Make:
 
 def _expected_name(startup: Path, params: dict[str, Any]) -> str | None:
     """The server's name, if the connection goes to the server; None within the site."""
-    path = startup / "fed_client.json"
-    if not path.exists():
+    admin, client = startup / "fed_admin.json", startup / "fed_client.json"
+    if admin.exists():
+        return str(json.loads(admin.read_bytes())["admin"]["server_identity"])
+    if not client.exists():
         return None
-    server = json.loads(path.read_bytes())["servers"][0]
+    server = json.loads(client.read_bytes())["servers"][0]
     target = f"{params.get('host')}:{params.get('port')}"
     return str(server["identity"]) if server["service"]["target"] == target else None
 

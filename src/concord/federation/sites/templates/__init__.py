@@ -1,0 +1,1 @@
+"""Files for service managers, filled in by `unit`."""
