@@ -137,7 +137,14 @@ SAMPLES = [
     evidence.Release(version="1.0", model=some("m"), manifest=some("f"), decision=some("d")),
     aftermath.Recall(version="1.0", model=some("m"), ground="leak", reason="It leaks."),
     aftermath.Advisory(version="1.0", model=some("m"), severity="high", title="Dates", text="No."),
-    aftermath.Matter(sort="opt-out", title="A text", document=some("letter"), due=NOON),
+    aftermath.Matter(
+        sort="opt-out",
+        title="A text",
+        about=some("record"),
+        document=some("letter"),
+        to="fiji",
+        due=NOON,
+    ),
     aftermath.MatterAnswered(matter=some("matter"), outcome="upheld", text="It is left out."),
 ]
 

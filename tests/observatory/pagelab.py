@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from concord.charter.dataset import DatasetDocument, record_bytes
+from concord.ledger.statements.aftermath import Matter, MatterAnswered
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence
 from concord.ledger.statements.votes import Ballot, Comment, Ordinary, Proposal
 from concord.testing.history import History
@@ -78,6 +79,17 @@ def rich_history(root) -> History:
     proposal = history.say(words, "fiji").statement.digest
     history.say(Comment(proposal=proposal, text=SCRIPT + LONG), "peru")
     history.say(Ballot(proposal=proposal, choice="abstain", reason=SCRIPT), "chad")
+    for number, to in enumerate(("chad", "peru")):
+        body = Matter(
+            sort="opt-out",
+            about=digest,
+            to=to,
+            title=SCRIPT,
+            text=SCRIPT,
+            due=history.now + (1 + number) * DAY,
+        )
+        matter = history.say(body, "ada", "overseer").statement.digest
+    history.say(MatterAnswered(matter=matter, outcome="upheld", text=SCRIPT), "peru")
     history.publish()
     return history
 

@@ -31,6 +31,7 @@ def test_hostile_words_are_shown_as_words(parsed):
         "citizen.html": SCRIPT,
         "member-chad.html": SCRIPT,
         "decisions.html": f"Open {SCRIPT}",
+        "regulator.html": SCRIPT,
         "member-peru.html": f"policy: {SCRIPT}"[:300],
     }
     for path, words in said.items():

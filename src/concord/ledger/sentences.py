@@ -194,7 +194,9 @@ def _of_aftermath(body: Recall | Advisory | Matter | MatterAnswered) -> str:
             return f'advises on version {body.version}, {body.severity}: "{cut(body.title)}"'
         case Matter():
             about = "" if body.version is None else f" about version {body.version}"
-            return f'opens {_a(body.sort)}{about}, due {moment(body.due)}: "{cut(body.title)}"'
+            about += "" if body.about is None else f" about {short(body.about)}"
+            by = "" if body.to is None else f", to be answered by {body.to}"
+            return f'opens {_a(body.sort)}{about}{by}, due {moment(body.due)}: "{cut(body.title)}"'
         case MatterAnswered():
             return f'answers matter {short(body.matter)}, {body.outcome}: "{cut(body.text)}"'
 

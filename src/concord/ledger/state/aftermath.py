@@ -51,10 +51,14 @@ def open_matter(state: State, body: Matter, statement: Statement) -> State:
         raise StatementRefused("must be later than now, and within 31 days", where="due")
     if body.version is not None and body.version not in state.releases:
         raise StatementRefused(f"version {body.version!r} was not released", where="version")
+    if body.to is not None:
+        state.member(body.to)
     seat = MatterSeat(
         sort=body.sort,
         by=statement.author.party,
         version=body.version,
+        about=body.about,
+        to=body.to,
         title=body.title,
         opened=now,
         due=body.due,
@@ -69,6 +73,9 @@ def answer_matter(state: State, body: MatterAnswered, statement: Statement) -> S
         raise StatementRefused("there is no such matter", where="matter")
     if seat.answered:
         raise StatementRefused("was answered before", where="matter")
+    author = statement.author
+    if seat.to not in (None, author.party) and author.role != "overseer":
+        raise StatementRefused(f"{seat.to} answers it, or the oversight body")
     changed = seat.model_copy(update={"answered": statement.time, "outcome": body.outcome})
     return state.model_copy(update={"matters": put(state.matters, body.matter, changed)})
 

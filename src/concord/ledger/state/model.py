@@ -260,6 +260,9 @@ class MatterSeat(Document):
     sort: Literal["incident", "complaint", "opt-out"]
     by: str
     version: str | None
+    about: Digest | None = None
+    to: str | None = None
+    """Who has to answer, if that was said."""
     title: str
     opened: int
     due: int

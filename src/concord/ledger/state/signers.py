@@ -84,14 +84,15 @@ def may_come_late(statement: Statement) -> bool:
     """Whether a statement may be older than what stands before it.
 
     A round can take hours, and what is handed in meanwhile waits. What only forbids keeps its
-    worth: a coordinator that holds it back and brings it later gains nothing.
+    worth: a coordinator that holds it back and brings it later gains nothing. Nor does it gain from
+    a complaint that came late: its deadline runs from the day on which it was signed.
     """
     match statement.body:
         case DatasetRecord():
             return statement.body.revoked
         case Halt():
             return statement.body.scope == "self"
-        case Leave():
+        case Leave() | Matter():
             return True
         case _:
             return False

@@ -52,13 +52,18 @@ class Matter(Body):
     """Of a release, if it is about one."""
     title: Line
     text: LongText = ""
+    about: DigestText | None = None
+    """What it is about: a dataset's record, a model, a statement."""
     document: DigestText | None = None
     """Digest of a document that is kept elsewhere."""
+    to: Identifier | None = None
+    """The member that has to answer; else whoever can."""
     due: UnixTime
     """When it must be answered."""
 
     def subjects(self) -> Mapping[str, Digest]:
-        return {} if self.document is None else {"document": self.document}
+        named = {"about": self.about, "document": self.document}
+        return {name: digest for name, digest in named.items() if digest is not None}
 
 
 class MatterAnswered(Body):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from concord.base.digest import Digest
+from concord.ledger.state.release_gates import judge
 from concord.ledger.verify_terms import STEPS
 from concord.observatory.pages.book import GateRun
 from concord.observatory.pages.source import Source
@@ -58,6 +59,19 @@ class RunLine:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """One gate of the charter, for one model."""
+
+    model: Digest
+    gate: str
+    metric: str
+    limit: str
+    blocking: bool
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Quarantine:
     """Updates that the probe gate kept out of a round."""
 
@@ -94,6 +108,7 @@ class Auditor:
     kinds: Mapping[str, int]
     signatures: int
     runs: tuple[RunLine, ...]
+    verdicts: tuple[Verdict, ...]
     gates: tuple[GateRun, ...]
     quarantined: tuple[Quarantine, ...]
     left_out: tuple[LeftOut, ...]
@@ -128,6 +143,7 @@ def auditor(source: Source) -> Auditor:
             )
             for document, seat in state.runs.items()
         ),
+        verdicts=_verdicts(source),
         gates=tuple(source.book.gates),
         quarantined=tuple(
             Quarantine(index, source.run_name(run), round_, members)
@@ -158,6 +174,25 @@ def _steps(source: Source, verdict: Mapping[str, Any] | None) -> tuple[Checked, 
         )
         for number, (name, title) in enumerate(STEPS, 1)
         if name in taken or name != "others"
+    )
+
+
+def _verdicts(source: Source) -> tuple[Verdict, ...]:
+    """Gates of the charter in force, for released models and the last base of each run."""
+    state, library = source.state, source.archive.replica.library
+    last = [seat.base for seat in state.runs.values() if seat.base is not None]
+    return tuple(
+        Verdict(
+            model=model,
+            gate=one.gate.id,
+            metric=one.gate.metric,
+            limit=one.gate.limit_words,
+            blocking=one.gate.blocking,
+            status=one.status,
+            reason=one.reason,
+        )
+        for model in dict.fromkeys([*state.releases.values(), *last])
+        for one in judge(state, library, model, source.made)
     )
 
 

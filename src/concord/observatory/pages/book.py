@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from concord.base.digest import Digest
 from concord.ledger.entries import Entry
 from concord.ledger.sentences import change_words
+from concord.ledger.statements.aftermath import Matter, MatterAnswered
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.privacy import PrivacySpent
@@ -174,14 +175,14 @@ class RecordBook:
 
 @dataclass
 class ObjectionBook:
-    """A complaint or an opt-out, and the answer to it."""
+    """A complaint, an opt-out or an incident, and the answer to it."""
 
     objection: Digest
     entry: int
     kind: str
-    about: Digest
+    about: Digest | None
     by: str
-    to: str
+    to: str | None
     text: str
     began: int
     due: int
@@ -249,6 +250,21 @@ def _outside_a_run(book: Book, index: int, statement: Statement) -> None:
             book.releases.append(
                 ReleaseBook(index, time, body.version, body.model, body.manifest, body.decision)
             )
+        case Matter():
+            book.objections[statement.digest] = ObjectionBook(
+                objection=statement.digest,
+                entry=index,
+                kind=body.sort,
+                about=body.about or body.document,
+                by=party,
+                to=body.to,
+                text=body.text or body.title,
+                began=time,
+                due=body.due,
+            )
+        case MatterAnswered():
+            told = book.objections[body.matter]
+            told.outcome, told.answer, told.answered = body.outcome, body.text, time
         case DatasetRecord():
             book.records.append(
                 RecordBook(index, time, party, body.dataset, body.record, body.revoked)

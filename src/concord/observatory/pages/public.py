@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from concord.base.digest import Digest
 from concord.charter.dataset import DatasetDocument
-from concord.observatory.pages.book import ObjectionBook
+from concord.observatory.pages.book import ObjectionBook, ReleaseBook
 from concord.observatory.pages.people import Person, people, worst
 from concord.observatory.pages.source import Source
 
@@ -57,6 +57,12 @@ class Published:
     model: Digest
     manifest: Digest
     entry: int
+    withdrawn: str
+    """Why; empty while it is in use."""
+    instead: str
+    """The version to use instead, if one was named."""
+    advisories: tuple[tuple[str, str], ...]
+    """Severity and title of each."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +123,26 @@ def citizen(source: Source) -> Citizen:
         licences=tuple(charter.rights.licences),
         members=people(source),
         holdings=holdings(source),
-        releases=tuple(
-            Published(one.version, one.time, one.model, one.manifest, one.index)
-            for one in reversed(source.book.releases)
-        ),
+        releases=tuple(_published(source, one) for one in reversed(source.book.releases)),
         objections=objections(source),
+    )
+
+
+def _published(source: Source, one: ReleaseBook) -> Published:
+    recall = source.state.recalls.get(one.version)
+    return Published(
+        version=one.version,
+        time=one.time,
+        model=one.model,
+        manifest=one.manifest,
+        entry=one.index,
+        withdrawn="" if recall is None else recall.reason or recall.ground,
+        instead="" if recall is None else recall.replaced_by or "",
+        advisories=tuple(
+            (seat.severity, seat.title)
+            for seat in source.state.advisories.values()
+            if seat.version == one.version
+        ),
     )
 
 

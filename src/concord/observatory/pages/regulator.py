@@ -154,6 +154,9 @@ def endings(source: Source) -> tuple[Ending, ...]:
         for seat in state.proposals.values()
         if seat.outcome is None
     ]
+    found += [
+        ("objection", seat.title, seat.due) for seat in state.matters.values() if not seat.answered
+    ]
     return tuple(
         Ending(what, name, at, soon=now < at <= now + SOON_S, over=at <= now)
         for what, name, at in sorted(found, key=lambda one: (one[2], one[0], one[1]))
