@@ -73,6 +73,8 @@ class Gate(Document):
     """Runners of different legal owners that must have run it."""
     tolerance: ExactFraction = Fraction(0)
     """How far the numbers of two runners may lie apart."""
+    samples: Annotated[int, Field(ge=1, le=1_000_000)] = 200
+    """Documents, rows or samples that are looked at, at most."""
     blocking: StrictBool = True
     """Whether nothing is released that did not pass."""
     max_age: Duration = 180 * 86_400

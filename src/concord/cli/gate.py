@@ -1,4 +1,4 @@
-"""`concord gate`: what the probe gate found in each round, and whether that recomputes."""
+"""`concord gate`: the probe gate of rounds, and the gates of a release (`release_gates`)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from concord.base.clock import SystemClock
+from concord.cli import release_gates
 
 app = typer.Typer(
-    no_args_is_help=True, help="Public probes of every round: who was left out, and why."
+    no_args_is_help=True,
+    help="Gates of a release: run, list, evidence. The probe gate of every round: show, check.",
 )
+release_gates.register(app)
 
 
 @dataclass(frozen=True)

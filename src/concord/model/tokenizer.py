@@ -76,6 +76,11 @@ class Tokenizer:
         tail = [] if self.start_id == self.end_id else [self.end_id]
         return [[*ids, *tail] for ids in self.encode_batch(texts)]
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, without special tokens."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
     def text_of(self, token_id: int) -> str:
         """What one token stands for; a part of a character comes out as U+FFFD."""
         text: str = self._tokenizer.decode([token_id], skip_special_tokens=True)
