@@ -18,16 +18,20 @@ from concord.base.errors import (
     TokenizerError,
     VerificationFailed,
 )
-from concord.cli import desk
+from concord.cli import aftermath, desk
+from concord.cli.aftermath import release_key_of
 from concord.cli.say import columns, say, say_json, warn
 from concord.cli.setting import clock
 
 if TYPE_CHECKING:
+    from concord.federation.office import Office
     from concord.release.build import Candidate, Exporter
     from concord.release.gguf import Kind
+    from concord.release.manifest import Manifest
     from concord.release.verify import ReleaseFindings
 
 app = typer.Typer(help="Build, publish and verify releases.", no_args_is_help=True)
+aftermath.register(app)
 RELEASE = typer.Argument(..., help="Folder of a release.")
 PIN = (
     "Who these parties are, the log says itself. Compare the federation's digest with one that you"
@@ -55,6 +59,7 @@ def build(
     from concord.release.build import build_release, candidate
     from concord.release.folder import ReleaseFolder, release_place
     from concord.release.plain_chat import write_plain_template
+    from concord.release.signature import public_pem, sign_release
 
     archive = desk.open_archive(folder)
     federation = desk.federation_at(folder)
@@ -66,8 +71,15 @@ def build(
     def model(path: Path) -> None:
         export_in_worker(RunFolder(federation.root, run.name), run, path)
 
-    exporters = [model, write_plain_template, *_gguf_exporters(gguf, made_of)]
-    manifest = build_release(made_of, federation.root, release, exporters=exporters)
+    key = release_key_of(federation.member(archive.state.coordinator.member))
+    manifest = build_release(
+        made_of,
+        federation.root,
+        release,
+        exporters=[model, write_plain_template, *_gguf_exporters(gguf, made_of)],
+        release_key=None if key is None else public_pem(key),
+        sign=None if key is None else lambda one: sign_release(one, key),
+    )
     if as_json:
         say_json({"folder": str(release.root), "manifest": digest_bytes(manifest.data)})
         return
@@ -142,6 +154,7 @@ def publish(
     release = place if out is None else ReleaseFolder(out.absolute())
     verify_release(release.root, clock=clock(), candidate=True)
     manifest = read_manifest(release.manifest)
+    _check_fresh(office, manifest)
     if manifest.version != version:
         raise DocumentError(f"holds version {manifest.version}", where=release.root)
     if manifest.decision is None:
@@ -172,6 +185,28 @@ def publish(
         )
 
 
+def _check_fresh(office: Office, manifest: Manifest) -> None:
+    """Refuse to publish what lacks evidence that came after it was built."""
+    from concord.release.gate_files import given_evidence
+
+    charter = office.library.charter(manifest.charter)
+    paths = {
+        one.path: one.body.evidence
+        for one in given_evidence(office, charter, manifest.model, until=office.now())
+    }
+    there = {
+        path: f"sha256:{entry.sha256}"
+        for path, entry in manifest.files.items()
+        if path.startswith("gates/")
+    }
+    if paths != there:
+        raise DocumentError(
+            "was built before the last evidence came into the log",
+            where=f"version {manifest.version}",
+            remedy="build it again: concord release build",
+        )
+
+
 @app.command()
 def verify(
     folder: Path = RELEASE,
@@ -180,9 +215,15 @@ def verify(
     ),
     candidate: bool = typer.Option(False, "--candidate", help="Accept what is not published yet."),
     partial: bool = typer.Option(False, "--partial", help="Accept that only a part was fetched."),
+    log: Path | None = typer.Option(
+        None, "--log", help="A younger copy of the federation: withdrawals may stand there."
+    ),
+    withdrawn_too: bool = typer.Option(
+        False, "--withdrawn-too", help="Only say so if it was withdrawn."
+    ),
     as_json: bool = desk.JSON,
 ) -> None:
-    """Check a release: every file, the log, the members' decision, the weights. Needs no network.
+    """Check a release: files, log, decision, weights, gates, signature. Needs no network.
 
     Ends with exit status 10 at the first thing that is wrong.
 
@@ -200,6 +241,8 @@ def verify(
             federation=wanted,
             candidate=candidate,
             partial=partial,
+            newer=None if log is None else desk.open_archive(log),
+            withdrawn_too=withdrawn_too,
             findings=found,
         )
     except VerificationFailed as error:
@@ -219,6 +262,8 @@ def _show(found: ReleaseFindings, error: VerificationFailed | None, *, as_json: 
     ]  # fmt: skip
     for line in columns(rows):
         say(line)
+    for notice in found.notices:
+        say(notice, style="bold red" if notice.startswith("WITHDRAWN") else "yellow")
     manifest = found.manifest
     if error is not None or manifest is None:
         return
@@ -235,6 +280,8 @@ def _as_json(found: ReleaseFindings, error: VerificationFailed | None) -> dict[s
         "ok": error is None,
         "error": None if error is None else {"where": error.where, "message": error.message},
         "published": found.published,
+        "gates": {one.gate.id: one.status for one in found.gates},
+        "notices": list(found.notices),
         "steps": [vars(one) for one in found.steps],
         "manifest": None if manifest is None else manifest.model_dump(mode="json"),
     }

@@ -18,6 +18,7 @@ from concord.ledger.archive import Archive
 from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import ProposalSeat, RunSeat, State
 from concord.release.folder import APART, ReleaseFolder, check_paths
+from concord.release.gate_files import Given, copy_evidence, given_evidence
 from concord.release.ledger import DECISION_PROOF, MANIFEST_PROOF, MODEL_PROOF, write_ledger
 from concord.release.manifest import FileEntry, Manifest, hash_files
 from concord.release.weights import base_weights_digest, weights_digest
@@ -117,10 +118,15 @@ def build_release(
     _check_place(made_of, release)
     with storage_errors(release.root):
         release.root.parent.mkdir(parents=True, exist_ok=True)
-    new = ReleaseFolder(release.root.with_name(f".{release.root.name}.{secrets.token_hex(4)}.part"))
+    holder = release.root.with_name(f".{release.root.name}.{secrets.token_hex(4)}.part")
+    new = ReleaseFolder(holder / release.root.name)
     try:
+        with storage_errors(holder):
+            holder.mkdir()
         for export in exporters:
             export(new.root)
+        with storage_errors(new.root):
+            copy_evidence(evidence_of(made_of), made_of.objects, new.root)
         manifest = _manifest(made_of, new, release_key)
         write_atomic(new.manifest, manifest.data)
         write_atomic(new.sums, manifest.sums())
@@ -130,8 +136,14 @@ def build_release(
         _move_into_place(new.root, release.root)
     finally:
         with suppress(OSError):
-            shutil.rmtree(new.root, ignore_errors=True)
+            shutil.rmtree(holder, ignore_errors=True)
     return manifest
+
+
+def evidence_of(made_of: Candidate) -> list[Given]:
+    """Evidence of the charter's gates that the log holds of the base."""
+    charter = made_of.library.charter(made_of.state.charter)
+    return given_evidence(made_of.archive, charter, made_of.model, until=made_of.now)
 
 
 def proofs_of(manifest: Manifest, *, published: bool) -> dict[str, Digest]:

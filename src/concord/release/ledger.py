@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from concord.base.canonical import canonical_json
@@ -71,16 +71,14 @@ def documents(archive: Archive) -> list[Digest]:
     return sorted({digest for named in found for digest in named})
 
 
-def ledger_files(archive: Archive, proofs: Iterable[str]) -> Iterator[str]:
-    """Every file that the folder of a ledger holds, from that folder on."""
+def ledger_files(archive: Archive) -> Iterator[str]:
+    """Every file that the folder of a ledger holds but proofs, from that folder on."""
     yield f"log/{CHECKPOINT}"
     for tile in tiles_of(archive.note.checkpoint.size):
         yield f"log/{tile.name}"
     store = ObjectStore(Path("objects"))
     for digest in documents(archive):
         yield store.path(digest).as_posix()
-    for name in proofs:
-        yield f"proofs/{name}"
 
 
 def check_proofs(release: ReleaseFolder, archive: Archive, about: dict[str, Digest]) -> int:

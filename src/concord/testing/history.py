@@ -131,6 +131,7 @@ class History:
         owners: Legal owner of a member, where it is another than itself.
         said: Name, jurisdiction and numbers of members, where they give some.
         specs: Tensors of the model.
+        extra: More TOML, behind the charter's.
         charter: Places of the charter, see `concord.testing.founded.DEFAULTS`.
     """
 
@@ -143,6 +144,7 @@ class History:
         owners: Mapping[str, str] | None = None,
         said: Mapping[str, Mapping[str, Any]] | None = None,
         specs: Sequence[TensorSpec] = SPECS,
+        extra: str = "",
         **charter: str | int,
     ) -> None:
         self.root = root
@@ -153,11 +155,15 @@ class History:
         self.now = BEGAN_S
         self.keys: dict[tuple[str, str], PrivateKey] = {}
         """Keys that took the place of a party's first."""
+<<<<<<< HEAD
         entries = tuple(
             member_entry(m, (owners or {}).get(m), **(said or {}).get(m, {}))
             for m in sorted(members)
         )
         self._found(members[0], entries, overseers, self.store_charter("", **charter))
+=======
+        self._found(members, overseers, owners or {}, self.store_charter(extra, **charter))
+>>>>>>> 707129f (Verify a release's gates, release key and standing; withdraw, advise, and answer in time; thirty-nine alterations, each named)
 
     @property
     def state(self) -> State:

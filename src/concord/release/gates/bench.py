@@ -65,8 +65,8 @@ class Bench:
         self.check_weights()
         return load_folder(self.folder).model
 
-    def check_weights(self) -> None:
-        """Refuse a model folder that is not the base.
+    def check_weights(self) -> Digest:
+        """Digest of the weights of a model folder that is the base.
 
         Raises:
             DocumentError, VerificationFailed: see `network`.
@@ -77,8 +77,10 @@ class Bench:
                 "holds no model", where=self.folder, remedy="finish the run: concord run --resume"
             )
         base = TensorFile(ObjectStore(self.federation.root / "objects").verified_path(self.model))
-        if weights_digest(files) != base_weights_digest(base):
+        found = weights_digest(files)
+        if found != base_weights_digest(base):
             raise VerificationFailed(f"is not base {self.model}", where=self.folder)
+        return found
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

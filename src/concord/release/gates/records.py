@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from concord.base.clock import Clock
+from concord.base.digest import Digest
 from concord.base.errors import VerificationFailed
 from concord.base.objects import ObjectStore
 from concord.charter.gates import WHOLE
@@ -15,11 +16,17 @@ from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.verify import Verification
 from concord.ledger.verify_terms import Wishes
 from concord.release.facts import joint_flop, release_duties
-from concord.release.gates.evidence import Measurement
+from concord.release.gates.evidence import Details, Measurement
+
+WEIGHTS = "weights"
 
 
-def integrity(federation: Path, run: str, clock: Clock) -> Measurement:
-    """0 if the log is whole and every base of the run comes out again; else 1."""
+def integrity(federation: Path, run: str, weights: Digest, clock: Clock) -> Measurement:
+    """0 if the log is whole and every base of the run comes out again; else 1.
+
+    Args:
+        weights: Of the base, found equal to those that are to be released.
+    """
     with tempfile.TemporaryDirectory(prefix="concord-gate-") as workdir:
         found = Verification(federation, workdir=Path(workdir), clock=clock, wishes=Wishes(run=run))
         try:
@@ -27,7 +34,8 @@ def integrity(federation: Path, run: str, clock: Clock) -> Measurement:
         except VerificationFailed as error:
             return Measurement({WHOLE: 1.0}, 0, {"where": str(error.where), "why": error.message})
     rounds = sum(len(one.rounds) for one in found.account.runs.values())
-    return Measurement({WHOLE: 0.0}, rounds, {"entries": found.reader.size, "work": found.work})
+    details: Details = {"entries": found.reader.size, "work": found.work, WEIGHTS: weights}
+    return Measurement({WHOLE: 0.0}, rounds, details)
 
 
 def compute(federation: Path) -> Measurement:

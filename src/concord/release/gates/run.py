@@ -56,8 +56,8 @@ class Runner:
             case "bias-pairs" | "toxic-continuations":
                 return public.pairs(bench, gate, member, self._pairs(gate, member))
             case "integrity":
-                bench.check_weights()
-                return records.integrity(root, bench.run.name, self.clock)
+                weights = bench.check_weights()
+                return records.integrity(root, bench.run.name, weights, self.clock)
             case "compute":
                 return records.compute(root)
             case "law":
