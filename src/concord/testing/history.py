@@ -155,15 +155,11 @@ class History:
         self.now = BEGAN_S
         self.keys: dict[tuple[str, str], PrivateKey] = {}
         """Keys that took the place of a party's first."""
-<<<<<<< HEAD
         entries = tuple(
             member_entry(m, (owners or {}).get(m), **(said or {}).get(m, {}))
             for m in sorted(members)
         )
-        self._found(members[0], entries, overseers, self.store_charter("", **charter))
-=======
-        self._found(members, overseers, owners or {}, self.store_charter(extra, **charter))
->>>>>>> 707129f (Verify a release's gates, release key and standing; withdraw, advise, and answer in time; thirty-nine alterations, each named)
+        self._found(members[0], entries, overseers, self.store_charter(extra, **charter))
 
     @property
     def state(self) -> State:
