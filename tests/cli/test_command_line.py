@@ -34,7 +34,7 @@ def commands():
 def test_all_commands_of_the_design_are_there():
     named = {words[0] for words in commands()}
     assert named == {
-        *("demo", "init", "run", "report", "chat", "serve", "tokenizer", "data"),
+        *("demo", "init", "run", "report", "chat", "serve", "sovereign", "tokenizer", "data"),
         *("charter", "propose", "discuss", "vote", "tally", "ratify"),
         *("join", "leave", "halt", "coordinator", "keys", "sign", "file"),
         *("log", "prove", "verify", "publish", "policy", "law", "declare"),

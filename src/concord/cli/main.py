@@ -46,6 +46,7 @@ from concord.cli import (
     scan,
     seal,
     serve,
+    sovereign,
     status,
     tokenizer,
     verify,
@@ -89,6 +90,7 @@ for name, commands in (
     ("gate", gate),
     ("release", release),
     ("seal", seal),
+    ("sovereign", sovereign),
     ("federation", federation),
     ("member", member),
 ):

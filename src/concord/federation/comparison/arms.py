@@ -16,7 +16,7 @@ from concord.base.canonical import canonical_json, parse_json
 from concord.base.errors import CorpusEmpty
 from concord.base.files import write_atomic
 from concord.base.tensors import TensorFile
-from concord.charter.run import InnerSpec, RunDocument
+from concord.charter.run import ComparisonSpec, InnerSpec, RunDocument
 from concord.charter.schedule import total_steps
 from concord.federation.comparison.outcome import (
     ArmJob,
@@ -107,20 +107,27 @@ def _train(job: ArmJob, model: PreTrainedModel, texts: list[MemberText]) -> dict
 def arm_inner(run: RunDocument, kind: Kind, steps: int) -> InnerSpec:
     """The inner loop of an arm: the run's own, at the rates its comparison section names."""
     inner, comparison = run.inner, run.comparison
+    if kind == "sovereign":
+        return sovereign_inner(inner, comparison, steps)
     rates = {"lr": inner.lr, "matrix_lr": inner.matrix_lr}
     named: dict[str, float | None] = {}
-    factor = UNAVERAGED_RATE
     if kind == "pooled":
         named = {"lr": comparison.pooled_lr, "matrix_lr": comparison.pooled_matrix_lr}
     elif kind == "alone":
         named = {"lr": comparison.alone_lr, "matrix_lr": comparison.alone_matrix_lr}
-    else:
-        factor = comparison.sovereign_rate
-    changes: dict[str, object] = {name: factor * rate for name, rate in rates.items()}
+    changes: dict[str, object] = {name: UNAVERAGED_RATE * rate for name, rate in rates.items()}
     changes |= {name: rate for name, rate in named.items() if rate is not None}
-    if kind == "sovereign":
-        # The network is warm: a short warm-up for the optimiser, then a decay over the rest.
-        changes |= {"warmup_steps": min(inner.warmup_steps, steps // 10), "decay_share": 0.8}
+    return inner.model_copy(update=changes)
+
+
+def sovereign_inner(inner: InnerSpec, comparison: ComparisonSpec, steps: int) -> InnerSpec:
+    """The inner loop of a build at home, from a network that is warm already.
+
+    A short warm-up is for the optimiser; the rate decays over the rest.
+    """
+    factor = comparison.sovereign_rate
+    changes: dict[str, object] = {"lr": factor * inner.lr, "matrix_lr": factor * inner.matrix_lr}
+    changes |= {"warmup_steps": min(inner.warmup_steps, steps // 10), "decay_share": 0.8}
     return inner.model_copy(update=changes)
 
 

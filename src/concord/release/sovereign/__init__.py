@@ -1,0 +1,1 @@
+"""A member's own model, trained on from a shared one at home, on text that never leaves."""
