@@ -13,9 +13,8 @@ from concord.cli.watch import TerminalWatcher
 from concord.federation.comparison.pool import compare as compare_arms
 from concord.federation.comparison.results import measured_arms
 from concord.federation.evidence import RunFacts, collect_evidence
-from concord.federation.facts import member_facts
 from concord.federation.folders import FederationFolder
-from concord.federation.launch import RunNotes, run_locally
+from concord.federation.launch import run_facts, run_locally
 from concord.federation.records import RunFolder
 from concord.federation.report import RunReport, build_report, write_report
 from concord.federation.workers import export_in_worker
@@ -45,7 +44,7 @@ def run_and_report(
     folder = RunFolder(federation.root, run.name)
     notes = run_locally(federation, run, resume=resume, watcher=watcher)
     wall_s = time.monotonic() - began_s
-    _run_facts(federation, run, notes, wall_s).save(folder)
+    run_facts(federation, run, notes, wall_s).save(folder)
     export_in_worker(folder, run, folder.root / "model")
     if compare:
         compare_run(federation, run, watcher)
@@ -84,19 +83,3 @@ def report_run(federation: FederationFolder, run: RunDocument) -> Made:
     write_report(report, json_path)
     write_atomic(html_path, render_html(report).encode())
     return Made(report=report, json=json_path, html=html_path, model=folder.root / "model")
-
-
-def _run_facts(
-    federation: FederationFolder, run: RunDocument, notes: RunNotes, wall_s: float
-) -> RunFacts:
-    facts = [fact for member in run.member_ids for fact in member_facts(federation.member(member))]
-    return RunFacts(
-        text=notes.text,
-        tokens=notes.tokens,
-        labels={member: federation.member(member).load().name for member in run.member_ids},
-        phases=notes.phases,
-        wall_s=wall_s,
-        toml=federation.run_path(run.name).read_text(encoding="utf-8"),
-        fact_choices=min((1 + len(fact.distractors) for fact in facts), default=None),
-        tokenizer=notes.tokenizer,
-    )

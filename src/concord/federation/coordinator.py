@@ -10,6 +10,7 @@ round.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from concord.base.clock import Clock
@@ -94,6 +95,7 @@ class Coordinator:
         watcher: Looks on.
         gate: The probe gate, if the run has one.
         witness_patience_s: How long members have to answer what needs no training.
+        pause: Asked at every border of a round: whether another process is to go on from here.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Coordinator:
         watcher: Watcher,
         gate: Gate | None = None,
         witness_patience_s: float = WITNESS_PATIENCE_S,
+        pause: Callable[[], bool] = lambda: False,
     ) -> None:
         self._run = run
         self._log = RunLog(run, folder, chronicle)
@@ -119,6 +122,7 @@ class Coordinator:
         self._clock = clock
         self._watcher = watcher
         self._gate = gate
+        self._pause = pause
         self._patience_s = max(witness_patience_s, run.rounds.min_grace_s)
         self._counted: dict[str, tuple[int, int]] = {}
         self._starting = True
@@ -130,8 +134,11 @@ class Coordinator:
             fault=lambda members: weights_fault(run, members),
         )
 
-    def run(self) -> None:
+    def run(self) -> bool:
         """Run all rounds that are not committed yet, then measure the final base.
+
+        Returns:
+            False if it was paused before: members are not told that the run is over.
 
         Raises:
             QuorumLost: too few members are left.
@@ -152,13 +159,21 @@ class Coordinator:
                 self._traffic_since_last_round()
                 self._starting = False
             self._round(state)
+            paused = self._pause() and state.committed < self._run.rounds.count
             if self._due(state.committed):
-                self._ask_evaluation(state.current)
-        self._final_evaluation(state.current)
+                if paused:
+                    self._measure_all(state.current)
+                else:
+                    self._ask_evaluation(state.current)
+            if paused:
+                return False
+        self._watcher.stage("evaluation")
+        self._measure_all(state.current)
         self._log.close(state)
         self._witness_all()
         for member in self._assembly.seated:
             self._engine.send(member, Finish())
+        return True
 
     # --- beginnings -------------------------------------------------------------------------
 
@@ -455,12 +470,11 @@ class Coordinator:
         for member in self._assembly.seated:
             self._engine.send(member, Evaluate(round=base.round, base=base.digest))
 
-    def _final_evaluation(self, base: CurrentBase) -> None:
-        """Ask everybody for the final base's sums, unless an earlier start already has them.
+    def _measure_all(self, base: CurrentBase) -> None:
+        """Ask everybody for a base's sums, unless an earlier start already has them.
 
         Closed like a round, with more grace: a member that hangs does not keep the others.
         """
-        self._watcher.stage("evaluation")
         done = {m for m, e in self._folder.evaluations() if e.base == base.digest}
         self._wait_for_seats()
         self._witness_all()

@@ -1,15 +1,15 @@
-"""A whole run on one machine: members as processes, the tokenizer session, the rounds.
+"""A whole run, over whatever engine: text, the tokenizer session, the rounds.
 
-This is the embedded default. Between sites the same coordinator and the same members run over
-another engine; what is here is only what starts and ends them.
+The embedded default has all members as processes of this machine. Between sites the same
+coordinator runs over another engine, and may pause at the border of a round so that another
+process goes on.
 """
 
 from __future__ import annotations
 
-import fcntl
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,18 +19,21 @@ from concord.base.canonical import canonical_json, parse_json
 from concord.base.clock import SystemClock
 from concord.base.digest import digest_json
 from concord.base.errors import CheckpointError, DocumentError, FederationError
-from concord.base.files import remove_torn, storage_errors, write_atomic
+from concord.base.files import remove_torn, write_atomic
+from concord.base.locks import Held, locked
 from concord.charter.run import RunDocument, describe
 from concord.data.bpe.wire import MAX_ANSWER_BYTES
 from concord.federation.assembly import Assembly, Tokenizer
 from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
 from concord.federation.disk import planned_parameters
+from concord.federation.engine.interface import Engine
 from concord.federation.engine.local import LocalEngine
+from concord.federation.evidence import RunFacts
+from concord.federation.facts import member_facts
 from concord.federation.folders import FederationFolder
 from concord.federation.gating import Gate, probe_set
 from concord.federation.harm import harm_note
-from concord.federation.member.sealing import covered_rows
 from concord.federation.messages import TextCounts
 from concord.federation.office import adopt_if_all_keys_are_here
 from concord.federation.parallel import Lines
@@ -47,6 +50,7 @@ from concord.model.tokenizer import Tokenizer as NetworkTokenizer
 
 BASE_SLACK_BYTES = 64 << 20
 """A base file's header, and what inner state it shares beside twice its weights."""
+LOOK_S = 0.05
 
 
 @dataclass
@@ -57,6 +61,18 @@ class RunNotes:
     tokens: dict[str, int] = field(default_factory=dict)
     tokenizer: TokenizerPart | None = None
     phases: dict[str, float] = field(default_factory=dict)
+    finished: bool = True
+    """False if it was paused before its last round."""
+
+
+Connect = Callable[[RunFolder, int], AbstractContextManager[Engine]]
+"""Gives a started engine for a run, with the largest payload that a member may send."""
+Ask = Callable[[], bool]
+
+
+def never() -> bool:
+    """Nobody wants it."""
+    return False
 
 
 def run_locally(
@@ -69,19 +85,50 @@ def run_locally(
             changed since.
         ConcordError: whatever ends the run; the last committed round stays intact.
     """
+    return run_over(federation, run, _here(federation, run), resume=resume, watcher=watcher)
+
+
+def run_over(
+    federation: FederationFolder,
+    run: RunDocument,
+    connect: Connect,
+    *,
+    resume: bool,
+    watcher: Watcher,
+    pause: Ask = never,
+    wait: Ask = never,
+    elsewhere: bool = False,
+) -> RunNotes:
+    """Run all rounds that are left, over the engine that `connect` gives.
+
+    Args:
+        pause: Asked at every border of a round: whether another process is to go on from here.
+        wait: Whether to wait while another process runs this run.
+        elsewhere: Members are at other sites.
+
+    Raises:
+        DocumentError: the run was started before and `resume` is False, or its document was
+            changed since.
+        ConcordError: whatever ends the run; the last committed round stays intact.
+    """
     folder = RunFolder(federation.root, run.name)
-    check_start(folder, run, resume=resume)
-    check_run(federation, run)
-    clock = SystemClock()
-    adopted = adopt_if_all_keys_are_here(federation, run, clock)
-    if adopted:
-        watcher.note(adopted)
-    if (harm := harm_note(run)) is not None:
-        watcher.note(harm)
-    with open_log(federation.log) as log:
-        chronicle = Chronicle(federation, log, clock)
-        with _assembled(federation, folder, run) as assembly:
-            return _run(federation, folder, run, assembly, chronicle, watcher)
+    if wait is never:
+        check_start(folder, run, resume=resume)
+    check_run(federation, run, elsewhere=elsewhere)
+    with _alone(folder, wait):
+        if wait is not never:  # what lay there before belonged to another process
+            check_start(folder, run, resume=resume)
+        clock = SystemClock()
+        adopted = adopt_if_all_keys_are_here(federation, run, clock)
+        if adopted:
+            watcher.note(adopted)
+        if (harm := harm_note(run)) is not None:
+            watcher.note(harm)
+        with open_log(federation.log) as log:
+            chronicle = Chronicle(federation, log, clock)
+            with connect(folder, _most_before_rounds(federation, run)) as engine:
+                assembly = Assembly(run, engine)
+                return _run(federation, folder, run, assembly, chronicle, watcher, pause)
 
 
 def learn_locally(
@@ -100,7 +147,9 @@ def learn_locally(
         )
     check_run(federation, run)
     folder = RunFolder(federation.root, run.name)
-    with _assembled(federation, folder, run) as assembly:
+    connect = _here(federation, run)
+    with _alone(folder, never), connect(folder, _most_before_rounds(federation, run)) as engine:
+        assembly = Assembly(run, engine)
         watcher.stage("text")
         wait_until_prepared(assembly)
         watcher.stage("tokenizer")
@@ -109,24 +158,32 @@ def learn_locally(
 
 
 @contextmanager
-def _assembled(
-    federation: FederationFolder, folder: RunFolder, run: RunDocument
-) -> Iterator[Assembly]:
+def _alone(folder: RunFolder, wait: Ask) -> Iterator[None]:
     folder.create()
-    with only_one(folder.root):
+    with only_one(folder.root, wait):
         remove_torn(folder.root)
+        yield
+
+
+def _here(federation: FederationFolder, run: RunDocument) -> Connect:
+    """Members as processes of this machine."""
+
+    @contextmanager
+    def connect(folder: RunFolder, max_payload_bytes: int) -> Iterator[Engine]:
         engine = LocalEngine(
             {member: federation.member(member).root for member in run.member_ids},
             serve_member,
             spool=folder.root / "incoming",
-            max_payload_bytes=_most_before_rounds(federation, run),
+            max_payload_bytes=max_payload_bytes,
             preload=PRELOADED,
         )
         engine.start()
         try:
-            yield Assembly(run, engine)
+            yield engine
         finally:
             engine.stop()
+
+    return connect
 
 
 def _run(
@@ -136,6 +193,7 @@ def _run(
     assembly: Assembly,
     chronicle: Chronicle,
     watcher: Watcher,
+    pause: Ask,
 ) -> RunNotes:
     notes = RunNotes()
     with _phase(notes, watcher, "text"):
@@ -153,8 +211,12 @@ def _run(
             clock=SystemClock(),
             watcher=watcher,
             gate=gate,
+            pause=pause,
         )
         if isinstance(coordinator, SealedCoordinator):
+            # Loads the network's libraries, which an open run's coordinator does without.
+            from concord.federation.member.sealing import covered_rows
+
             assert tokenizer.path is not None  # noqa: S101 - a sealed run learns one
             lines = _declared_lines(federation, run)
             vocabulary = NetworkTokenizer.from_json(tokenizer.path.read_text(encoding="utf-8"))
@@ -163,7 +225,7 @@ def _run(
             for words in (*sealed_words(run), coverage_words(coverage)):
                 if words:
                     watcher.note(words)
-        coordinator.run()
+        notes.finished = coordinator.run()
     for member, place in assembly.places.items():
         if place.text is not None:
             notes.text[member] = place.text
@@ -211,6 +273,26 @@ def _declared_lines(federation: FederationFolder, run: RunDocument) -> Lines:
             remedy="name the languages of the roster's members, and tokenizer.parallel",
         )
     return {name: [*parallel.learn[name], *parallel.measure[name]] for name in parallel.learn}
+
+
+def run_facts(
+    federation: FederationFolder, run: RunDocument, notes: RunNotes, wall_s: float
+) -> RunFacts:
+    """What a run tells for its report; of members at other sites, what their messages told."""
+    folders = [federation.member(member) for member in run.member_ids]
+    here = [folder for folder in folders if folder.file.exists()]
+    facts = [fact for folder in here for fact in member_facts(folder)]
+    names = {folder.id: folder.load().name for folder in here}
+    return RunFacts(
+        text=notes.text,
+        tokens=notes.tokens,
+        labels={member: names.get(member, member) for member in run.member_ids},
+        phases=notes.phases,
+        wall_s=wall_s,
+        toml=federation.run_path(run.name).read_text(encoding="utf-8"),
+        fact_choices=min((1 + len(fact.distractors) for fact in facts), default=None),
+        tokenizer=notes.tokenizer,
+    )
 
 
 def tokenizer_part(folder: RunFolder, run: RunDocument) -> Path:
@@ -294,17 +376,23 @@ def _most_before_rounds(federation: FederationFolder, run: RunDocument) -> int:
 
 
 @contextmanager
-def only_one(root: Path) -> Iterator[None]:
-    """Hold the run's lock: two coordinators of one run on one machine would fight."""
-    path = root / "lock"
-    with storage_errors(path), path.open("wb") as stream:
+def only_one(root: Path, wait: Ask = never) -> Iterator[None]:
+    """Hold the run's lock: two coordinators of one run on one machine would fight.
+
+    Args:
+        wait: Asked while another holds it: whether to go on waiting.
+    """
+    while True:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise FederationError(
-                "another process runs this run", where=root, remedy="wait for it, or end it"
-            ) from error
-        yield
+            with locked(root / "lock", wait=False):
+                yield
+                return
+        except Held as error:
+            if not wait():
+                raise FederationError(
+                    "another process runs this run", where=root, remedy="wait for it, or end it"
+                ) from error
+        time.sleep(LOOK_S)
 
 
 @contextmanager

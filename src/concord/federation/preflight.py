@@ -23,11 +23,15 @@ from concord.ledger.arithmetic import round_weights
 CONTEXT_KEYS = ("max_position_embeddings", "n_positions")
 
 
-def check_run(federation: FederationFolder, run: RunDocument) -> None:
+def check_run(federation: FederationFolder, run: RunDocument, *, elsewhere: bool = False) -> None:
     """See that a run can begin.
 
+    Args:
+        elsewhere: Members may be at other sites.
+
     1. The influence cap can hold with everybody present.
-    2. Every member of the roster has a readable `member.toml`, and what it names is there.
+    2. Every member of the roster whose folder is here has a readable `member.toml`, and what it
+       names is there; a member at another site looks itself.
     3. The parallel set has every language, unless the tokenizer is a model folder's.
     4. The model folder to continue from, if any, is a causal model with a tokenizer.
 
@@ -37,6 +41,8 @@ def check_run(federation: FederationFolder, run: RunDocument) -> None:
     _check_cap(federation, run)
     for member in run.member_ids:
         folder = federation.member(member)
+        if elsewhere and not folder.file.exists():
+            continue
         file = folder.load()
         find_sources([*folder.paths(file.text), *folder.paths(file.heldout)])
         member_facts(folder)
