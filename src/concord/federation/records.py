@@ -63,6 +63,10 @@ class RunFolder:
     def started(self) -> bool:
         return (self._records / "000000.json").exists()
 
+    def committed(self) -> int:
+        """Committed rounds, by the number of their files."""
+        return max(0, sum(1 for _ in self._records.glob("[0-9]*.json")) - 1)
+
     def keep(self, record: RoundRecord) -> Digest:
         """Put a record among the objects, where the log's statement will name it."""
         return self.objects.put(record.data)

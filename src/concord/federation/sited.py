@@ -1,0 +1,109 @@
+"""A federation between sites, on one machine: a process tree per site, mutual TLS, one command.
+
+    <federation>/sites/          kits of the coordinator, the driver and every member; mode 0700
+
+For trying out, and for tests: every process, message, certificate and right is as between data
+centres; only the machine is one.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from concord.base.errors import SiteUnreachable
+from concord.charter.run import RunDocument
+from concord.federation.engine.flare.driver import Driver
+from concord.federation.folders import FederationFolder
+from concord.federation.preflight import check_run, check_start
+from concord.federation.records import RunFolder
+from concord.federation.sites.processes import SiteProcess
+from concord.federation.sites.provision import Kits, ProjectSpec, provision
+from concord.federation.sites.site_files import write_site_files
+from concord.federation.watcher import Watcher
+
+HOST = "localhost"
+PROJECT = "sites"
+
+
+def run_sited(
+    federation: FederationFolder, run: RunDocument, *, resume: bool, watcher: Watcher
+) -> None:
+    """Run all rounds that are left, every member in a site of its own on this machine.
+
+    Raises:
+        ConcordError: whatever ends the run; the last committed round stays intact.
+    """
+    folder = RunFolder(federation.root, run.name)
+    check_start(folder, run, resume=resume)
+    check_run(federation, run)
+    kits = make_kits(federation, run)
+    with sites_up(kits):
+        drive(run, folder, kits.driver, watcher=watcher)
+
+
+def make_kits(federation: FederationFolder, run: RunDocument) -> Kits:
+    """Kits and site files for the coordinator, the driver and every member of a run."""
+    spec = ProjectSpec(
+        name=PROJECT,
+        host=HOST,
+        port=free_port(),
+        members={member: member for member in run.member_ids},
+    )
+    kits = provision(federation.root / PROJECT, spec)
+    write_site_files(kits.server, "server", name=HOST, folder=federation.root)
+    for member, kit in kits.members.items():
+        write_site_files(kit, "member", name=member, folder=federation.member(member).root)
+    return kits
+
+
+@contextmanager
+def sites_up(kits: Kits) -> Iterator[dict[str, SiteProcess]]:
+    """Start every site's processes; all of them end with the block."""
+    sites = {"server": SiteProcess(kits.server)}
+    sites |= {member: SiteProcess(kit) for member, kit in kits.members.items()}
+    with ExitStack() as stack:
+        for site in sites.values():
+            stack.enter_context(site)
+        yield sites
+
+
+def drive(
+    run: RunDocument,
+    folder: RunFolder,
+    driver_kit: Path,
+    *,
+    watcher: Watcher,
+    stopped: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Drive a run over the coordinator's server until it is over.
+
+    Args:
+        driver_kit: The driver's start-up kit.
+        stopped: Whether to leave the rest to a later driver.
+
+    Returns:
+        False if it was stopped before.
+
+    Raises:
+        ConcordError: what ended the run.
+    """
+    from concord.federation.engine.flare.admin import FlareAdmin
+
+    admin = FlareAdmin(driver_kit)
+    try:
+        return Driver(run, folder, admin, watcher=watcher, stopped=stopped).drive()
+    finally:
+        admin.close()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    try:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            return int(listener.getsockname()[1])
+    except OSError as error:
+        raise SiteUnreachable("no port is free on this machine") from error
