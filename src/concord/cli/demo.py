@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
+from typing import Literal
 
 import typer
 from rich.console import Console
@@ -17,6 +18,7 @@ MEMBERS = ("ethiopia", "greece", "kenya", "tamil_nadu", "thailand", "georgia")
 PROMPTS = 3
 MARK = ".concord-demo"
 RUN = "demo"
+EngineName = Literal["local", "flare"]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,13 +31,16 @@ def demo(
     rounds: int = typer.Option(66, min=1, help="Rounds to run."),
     compare: bool = typer.Option(True, help="Also train each member alone and one pooled model."),
     seed: int = typer.Option(0, min=0),
+    engine: EngineName = typer.Option(
+        "local", help="local: a process per member; flare: a site per member, over mutual TLS."
+    ),
 ) -> None:
     """Six nations train one model of their almanacs together; then it is compared, and it speaks.
 
     Each member is a process of its own with text in its own language; only pair counts, updates
     and sums cross between them.
 
-    Example: concord demo --folder demo
+    Example: concord demo --folder demo --engine flare
     """
     from concord.cli.initialise import found_here, make_almanac_federation
     from concord.cli.pipeline import run_and_report
@@ -62,7 +67,9 @@ def demo(
     federation.write_run(run_toml(choices), RUN)
     run = federation.load_run(RUN)
     with TerminalWatcher(Console(stderr=True), rounds=rounds) as watcher:
-        made = run_and_report(federation, run, resume=False, compare=compare, watcher=watcher)
+        made = run_and_report(
+            federation, run, resume=False, compare=compare, watcher=watcher, engine=engine
+        )
     print_report(console, made.report)
     speak(console, made.model, federation)
     console.print(f"\nDone in {time.monotonic() - began_s:.0f} s.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from concord.base.errors import DocumentError
 from concord.base.files import write_atomic
@@ -31,6 +32,9 @@ class Made:
     model: Path
 
 
+EngineName = Literal["local", "flare"]
+
+
 def run_and_report(
     federation: FederationFolder,
     run: RunDocument,
@@ -38,13 +42,19 @@ def run_and_report(
     resume: bool,
     compare: bool,
     watcher: TerminalWatcher,
+    engine: EngineName = "local",
 ) -> Made:
     """Run the rounds that are left, export the model, compare if asked, and write the report."""
     began_s = time.monotonic()
     folder = RunFolder(federation.root, run.name)
-    notes = run_locally(federation, run, resume=resume, watcher=watcher)
-    wall_s = time.monotonic() - began_s
-    run_facts(federation, run, notes, wall_s).save(folder)
+    if engine == "flare":
+        # Loaded only here: it needs the `sites` extra.
+        from concord.federation.sited import run_sited
+
+        run_sited(federation, run, resume=resume, watcher=watcher)
+    else:
+        notes = run_locally(federation, run, resume=resume, watcher=watcher)
+        run_facts(federation, run, notes, time.monotonic() - began_s).save(folder)
     export_in_worker(folder, run, folder.root / "model")
     if compare:
         compare_run(federation, run, watcher)

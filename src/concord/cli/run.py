@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import typer
 from rich.console import Console
 
 from concord.cli.watch import TerminalWatcher
+
+EngineName = Literal["local", "flare"]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +24,9 @@ def run(
     resume: bool = typer.Option(False, help="Go on from the last committed round."),
     compare: bool = typer.Option(
         False, help="Also train each member alone, one pooled model, and sovereign builds."
+    ),
+    engine: EngineName = typer.Option(
+        "local", help="local: a process per member; flare: a site per member, over mutual TLS."
     ),
     as_json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
@@ -39,7 +45,9 @@ def run(
     document = federation.load_run(name)
     console = Console(stderr=True)
     with TerminalWatcher(console, rounds=document.rounds.count) as watcher:
-        made = run_and_report(federation, document, resume=resume, compare=compare, watcher=watcher)
+        made = run_and_report(
+            federation, document, resume=resume, compare=compare, watcher=watcher, engine=engine
+        )
     if as_json:
         typer.echo(made.report.to_json().decode())
         return

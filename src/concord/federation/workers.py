@@ -18,11 +18,14 @@ from concord.federation.comparison.outcome import ArmJob, ArmResult
 from concord.federation.gating import Benefits, GateCase, Prober
 from concord.federation.records import RunFolder
 
-PRELOADED = (
+MEMBER_PRELOADED = (
     "concord.federation.member.session",
+    "transformers.models.qwen3.modeling_qwen3",
+)
+PRELOADED = (
+    *MEMBER_PRELOADED,
     "concord.federation.comparison.arms",
     "concord.federation.export",
-    "transformers.models.qwen3.modeling_qwen3",
 )
 
 

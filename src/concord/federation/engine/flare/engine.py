@@ -42,7 +42,7 @@ from concord.federation.frames import Frame, Pace, Payload
 from concord.federation.messages import encode_message
 from concord.federation.sites.protocol import check_protocol
 
-SILENCE_S = 20.0
+SILENCE_S = 30.0
 LOOK_S = 1.0
 STOP_S = 3.0
 

@@ -19,7 +19,7 @@ from concord.federation.engine.flare.seat import Refused, Seat
 from concord.federation.engine.hosting import Nursery
 from concord.federation.folders import MemberFolder
 from concord.federation.sites.site_files import read_site
-from concord.federation.workers import PRELOADED, serve_member
+from concord.federation.workers import MEMBER_PRELOADED, serve_member
 
 LOG = logging.getLogger("concord.member")
 LEAVE_S = 10.0
@@ -59,13 +59,13 @@ class RoundExecutor(Executor):  # type: ignore[misc]
         if site.name != fl_ctx.get_identity_name():
             raise SiteRefused("is another member's", where=site.name)
         member = MemberFolder(Path(site.folder))
-        nursery = Nursery(serve_member, PRELOADED)
-        nursery.warm()
+        nursery = Nursery(serve_member, MEMBER_PRELOADED)
         self._seat = Seat(
             CellWire(engine.get_cell().core_cell, fl_ctx.get_job_id()),
             SERVER,
             member.open_private(),
             lambda: nursery.start(member.id, member.root),
+            warm=nursery.warm,
             note=LOG.info,
         )
         self._thread = threading.Thread(target=self._serve, name="seat", daemon=True)

@@ -78,7 +78,8 @@ class Seat:
         wire: The way to the coordinator.
         coordinator: Its name on the wire.
         folder: The member's private folder, for the spool and the lock.
-        start: Starts the member's process.
+        start: Starts the member's process; called in the seat's thread.
+        warm: Called before the first hello: whoever says hello is ready.
         ranges: How much of a payload is asked for at once.
         note: Takes what happened, in words that hold nothing of the member's.
     """
@@ -90,6 +91,7 @@ class Seat:
         folder: Path,
         start: Callable[[], Process],
         *,
+        warm: Callable[[], None] = lambda: None,
         ranges: Ranges | None = None,
         note: Callable[[str], None] = lambda _: None,
         first_pause_s: float = FIRST_PAUSE_S,
@@ -99,6 +101,7 @@ class Seat:
         self._spool = folder / "transfers"
         self._lock_path = folder / "seat.lock"
         self._start = start
+        self._warm = warm
         self._note = note
         self._fetcher = Fetcher(self._spool, ranges=ranges)
         self._known = KnownDigests()
@@ -118,6 +121,7 @@ class Seat:
         with storage_errors(self._spool):
             self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._answer()
+        self._warm()
         pause_s = self._first_pause_s
         while not self._done:
             began_s = time.monotonic()
@@ -163,6 +167,7 @@ class Seat:
         try:
             if not self._greet(session, line):
                 return
+            threading.Thread(target=self._beat, args=(line,), daemon=True).start()
             with _held(self._lock_path, lambda: line.ended or self._done) as mine:
                 if mine:
                     self._run(line, life)
@@ -178,8 +183,7 @@ class Seat:
         reader = threading.Thread(target=self._pass_up, args=(process.stream, line), daemon=True)
         reader.start()
         try:
-            while not line.ended and not self._done:
-                self._beat(line)
+            _wait(float("inf"), lambda: line.ended or self._done)
         finally:
             with suppress(OSError):
                 process.stream.shutdown(socket.SHUT_RDWR)
@@ -227,19 +231,19 @@ class Seat:
         return False
 
     def _beat(self, line: Line) -> None:
-        """Tell that this end is there; end the line if the other one is not."""
-        try:
-            answer = self._wire.ask(
-                self._coordinator, "beat", pack(Beat(session=line.session)), ASK_S
-            )
-            heard, _ = unpack(Heard, answer, sender=self._coordinator)
-            if heard.state == "unknown":
-                line.end("the coordinator gave the line up")
-            line.beat()
-        except (Unreachable, MessageRefused):
-            if time.monotonic() - line.last_heard_s > SILENCE_S:
-                line.end("the coordinator cannot be reached")
-        _wait(BEAT_S, lambda: line.ended or self._done)
+        """Tell now and then that this end is there; end the line if the other one is not."""
+        beat = pack(Beat(session=line.session))
+        while not line.ended and not self._done:
+            try:
+                answer = self._wire.ask(self._coordinator, "beat", beat, ASK_S)
+                heard, _ = unpack(Heard, answer, sender=self._coordinator)
+                if heard.state == "unknown":
+                    line.end("the coordinator gave the line up")
+                line.beat()
+            except (Unreachable, MessageRefused):
+                if time.monotonic() - line.last_heard_s > SILENCE_S:
+                    line.end("the coordinator cannot be reached")
+            _wait(BEAT_S, lambda: line.ended or self._done)
 
     # --- questions of the coordinator -------------------------------------------------------
 
