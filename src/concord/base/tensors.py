@@ -24,6 +24,7 @@ from concord.base.canonical import canonical_json, parse_json
 from concord.base.digest import Digest
 from concord.base.errors import CheckpointError, ConcordError, InternalError
 from concord.base.files import atomic_file
+from concord.base.mapped import let_go, map_file
 
 FloatArray = NDArray[np.float32]
 MAX_HEADER_BYTES = 8 << 20
@@ -155,12 +156,9 @@ class TensorFile:
             data_bytes = 4 * sum(spec.size for spec in self.specs)
             if len(text) != length or path.stat().st_size != 8 + length + data_bytes:
                 raise CheckpointError("is shorter or longer than its header says", where=path)
-            self._data: FloatArray = (
-                np.memmap(path, dtype="<f4", mode="r", offset=8 + length)
-                if data_bytes
-                else np.zeros(0, np.float32)
-            )
-        except (OSError, struct.error) as error:
+            self._file = map_file(path)
+            self._data: FloatArray = np.frombuffer(self._file, "<f4", offset=8 + length)
+        except (OSError, ValueError, struct.error) as error:  # ValueError: shortened meanwhile
             raise CheckpointError(
                 f"cannot be read: {error}", where=path, remedy="resume from an earlier round"
             ) from error
@@ -176,6 +174,12 @@ class TensorFile:
         spec = self._by_name[name]
         start = self._starts[name]
         return cast(FloatArray, self._data[start : start + spec.size].reshape(spec.shape))
+
+    def let_go(self, name: str) -> None:
+        """Drop a tensor's pages from this process's memory; views of it stay good."""
+        spec, start = self._by_name[name], self._starts[name]
+        if spec.size:
+            let_go(self._file, self._data[start : start + spec.size].data.cast("B"))
 
     def require_finite(self) -> None:
         """Refuse values that no training can start from; reads all of it, window by window.

@@ -181,6 +181,7 @@ def _applied(base: TensorFile, step: UpdateFile) -> Iterator[Iterable[FloatArray
             yield _moved(array.reshape(-1), step.windows(spec.name))
         else:
             yield step.windows(spec.name)
+        base.let_go(spec.name)
 
 
 def _moved(base_D: FloatArray, step: Iterable[FloatArray]) -> Iterator[FloatArray]:
@@ -241,6 +242,8 @@ class _Round:
                 self._writer.add(step)
             for spec in self._kept(entry):
                 yield new[spec.name.rpartition("#")[2]]
+                if self._state is not None:
+                    self._state.let_go(spec.name)
 
     def _old_state(self, entry: Entry) -> dict[str, FloatArray]:
         state = self._state

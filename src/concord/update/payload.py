@@ -19,7 +19,6 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,6 +35,7 @@ from concord.base.errors import (
 )
 from concord.base.files import atomic_file
 from concord.base.identifiers import check_identifier
+from concord.base.mapped import let_go, map_file
 from concord.base.tensors import FloatArray
 from concord.update.codecs import CODECS, WINDOW
 from concord.update.feedback import ErrorFeedback
@@ -197,6 +197,9 @@ def _reader(tensors: Tensors) -> Callable[[str], FloatArray]:
 class UpdateFile:
     """An encoded update, opened for reading. Nothing in it can be changed.
 
+    A tensor's pages are let go when it was decoded, so that many large updates side by side take
+    no more memory than one tensor of one of them.
+
     Args:
         source: A file, which is mapped and not read, or bytes.
         layout: What the update has to consist of.
@@ -245,8 +248,10 @@ class UpdateFile:
             UpdateRefused: MALFORMED or NON_FINITE.
         """
         entry = self.layout.by_name[name]
-        parts = CODECS[entry.codec].windows(self._parts[name], entry.spec.size, length)
-        return _named(parts, entry)
+        yield from _named(
+            CODECS[entry.codec].windows(self._parts[name], entry.spec.size, length), entry
+        )
+        let_go(self._data, self._parts[name])
 
     def decode(self, name: str) -> FloatArray:
         """Decode a tensor into a new array of its shape.
@@ -292,8 +297,7 @@ def _mapped(path: Path) -> memoryview:
     try:
         if path.stat().st_size == 0:
             return memoryview(b"")
-        with path.open("rb") as stream:
-            return memoryview(mmap(stream.fileno(), 0, access=ACCESS_READ))
+        return map_file(path)
     except (OSError, ValueError) as error:  # ValueError: emptied meanwhile
         reason = getattr(error, "strerror", None) or error
         raise UpdateError(f"cannot be read: {reason}", where=path) from error
