@@ -17,6 +17,7 @@ from concord.base.clock import Clock
 from concord.base.errors import ConcordError, DocumentError, InternalError
 from concord.cli import (
     audit,
+    bench,
     charter,
     chat,
     complaints,
@@ -79,6 +80,7 @@ for group in (gguf, fetch):
 app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")
 for name, commands in (
+    ("bench", bench),
     ("charter", charter),
     ("propose", propose),
     ("halt", halts),
