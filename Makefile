@@ -12,7 +12,7 @@ CORPORA ?= ../shared/corpora
 .PHONY: help demo test check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
-        bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf
+        bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-aggregation bench-load
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -67,6 +67,13 @@ bench-tokenizer: $(STAMP)  ## 8,000 merges from 19 MB of six members
 
 bench-update: $(STAMP)  ## codecs and merging: bytes and speed
 	$(BIN)/python benchmarks/update_codecs.py
+
+bench-aggregation: $(STAMP)  ## merging from files beside a plain FedAvg of NVIDIA FLARE; --large by hand
+	$(BIN)/python benchmarks/aggregation.py
+	$(BIN)/python benchmarks/aggregation.py --costs --parameters 16777216 --tensors 8 --members 4
+
+bench-load: $(STAMP)  ## 8 to 64 members, tiny updates, the real protocol
+	$(BIN)/python benchmarks/load.py
 
 bench-throughput: $(STAMP)  ## local training beside a plain PyTorch loop
 	$(BIN)/python benchmarks/throughput.py

@@ -1,4 +1,4 @@
-"""Many members, tiny updates, the real protocol: what a round costs the coordinator, and how it grows.
+"""Many members, tiny updates, the real protocol: what a round costs, and how that grows.
 
     python benchmarks/load.py [--members 8 16 32 64] [--rounds 6] [--profile]
 
@@ -18,6 +18,7 @@ import socket
 import tempfile
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -125,7 +126,7 @@ def one(members: int, rounds: int, profile: cProfile.Profile | None = None) -> M
 
 
 def per_round(values: list[float]) -> list[float]:
-    return [after - before for before, after in zip(values, values[1:], strict=False)]
+    return [after - before for before, after in pairwise(values)]
 
 
 def main() -> None:

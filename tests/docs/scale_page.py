@@ -1,6 +1,6 @@
 """Write the outputs of the commands on docs/scale.md anew.
 
-    python tests/docs/scale_page.py
+python tests/docs/scale_page.py
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ _BLOCK = re.compile(r"^```console\n\$ concord ([^\n]+)\n.*?^```$", re.MULTILINE 
 
 def render(text: str) -> str:
     """The page with every command's output as it is now."""
-    return _BLOCK.sub(lambda found: f"```console\n$ concord {found[1]}\n{output(found[1])}```", text)
+    return _BLOCK.sub(
+        lambda found: f"```console\n$ concord {found[1]}\n{output(found[1])}```", text
+    )
 
 
 def output(command: str) -> str:

@@ -22,6 +22,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NoReturn
 
 from concord.base.errors import KeyRefused, SignatureRefused
@@ -78,8 +79,7 @@ class Note:
     def __post_init__(self) -> None:
         if not self.lines:
             _refuse("nobody signed it")
-        for line in self.lines:
-            _split_line(line)
+        _ = self._claims
 
     @classmethod
     def parse(cls, data: bytes) -> Note:
@@ -162,12 +162,17 @@ class Note:
 
     def _signatures(self, name: str, key_id: bytes) -> list[bytes]:
         """Signatures of the lines that a signer of this name and key id claims."""
-        found = (_split_line(line) for line in self.lines)
-        return [
-            blob[_KEY_ID_BYTES:]
-            for claimed, blob in found
-            if claimed == name and blob[:_KEY_ID_BYTES] == key_id
-        ]
+        return self._claims.get((name, key_id), [])
+
+    @cached_property
+    def _claims(self) -> dict[tuple[str, bytes], list[bytes]]:
+        """Signatures by the name and key id that each line claims."""
+        found: dict[tuple[str, bytes], list[bytes]] = {}
+        for line in self.lines:
+            name, blob = _split_line(line)
+            key = name, blob[:_KEY_ID_BYTES]
+            found.setdefault(key, []).append(blob[_KEY_ID_BYTES:])
+        return found
 
 
 def sign_checkpoint(checkpoint: Checkpoint, name: str, key: PrivateKey) -> str:

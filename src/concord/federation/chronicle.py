@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from concord.base.clock import Clock
 from concord.base.digest import Digest
-from concord.base.errors import FederationError, SignatureRefused, StatementRefused
+from concord.base.errors import FederationError, StatementRefused
 from concord.crypto.notes import Note, sign_checkpoint
 from concord.federation.folders import FederationFolder
 from concord.federation.joined import join
@@ -51,7 +51,11 @@ class Chronicle:
         self._pending: list[bytes] = []
         self._told: dict[str, int] = {}
         self._note: Note | None = None
+        self._lines: list[str] = []
+        """Cosignatures that are not under the note yet."""
         self._cosigned: set[str] = set()
+        self._news: dict[int, tuple[Note, ExtendLog, bytes]] = {}
+        """What is told of the entries up to the checkpoint, by the first of them."""
         self._published: Note | None = None
         member = self.state.coordinator.member
         self._keys = federation.member(member).keys
@@ -150,23 +154,38 @@ class Chronicle:
         if self._note is None or self._note.checkpoint != mine:
             line = sign_checkpoint(mine, log_origin(self.state.name), self._keys.load("log"))
             self._note = Note(mine, (line,))
+            self._lines.clear()
             self._cosigned.clear()
+            self._news.clear()
 
     @property
-    def note(self) -> Note:
-        """The checkpoint with all cosignatures so far."""
+    def _sealed(self) -> Note:
+        """The checkpoint with the cosignatures that were put under it."""
         if self._note is None:
             self.seal()
         assert self._note is not None  # noqa: S101 - just made
         return self._note
 
+    @property
+    def note(self) -> Note:
+        """The checkpoint with all cosignatures so far."""
+        note = self._sealed
+        if self._lines:
+            self._note = note = note.with_lines(*self._lines)
+            self._lines.clear()
+        return note
+
     def news_for(self, member: str) -> tuple[ExtendLog, bytes]:
         """What a member has not seen of the log up to the checkpoint, and the checkpoint."""
         note = self.note
-        start = self._told.get(member, 0)
-        entries = list(self._log.entries(start, note.checkpoint.size))
-        self._told[member] = note.checkpoint.size
-        return ExtendLog(start=start, note=note.encode().decode()), join(entries)
+        start, size = self._told.get(member, 0), note.checkpoint.size
+        self._told[member] = size
+        if (known := self._news.get(start)) is None or known[0] is not note:
+            # Most members have seen the same: it is read and written out once.
+            entries = join(self._log.entries(start, size)) if known is None else known[2]
+            known = note, ExtendLog(start=start, note=note.encode().decode()), entries
+            self._news[start] = known
+        return known[1:]
 
     def forget(self, member: str) -> None:
         """A member's process is new: it is told everything again."""
@@ -195,13 +214,12 @@ class Chronicle:
         Raises:
             SignatureRefused: it is wrong.
         """
-        note = self.note
-        if message.size != note.checkpoint.size:
+        checkpoint = self._sealed.checkpoint
+        if message.size != checkpoint.size:
             return False
-        alone = Note(note.checkpoint, (message.line,))  # those that were checked are not again
-        if member not in self._replica.witnesses(alone):
-            raise SignatureRefused("a cosignature is not by this member", where=member)
-        self._note = note.with_lines(message.line)
+        # Those that were checked are not again.
+        self._replica.require_witness(Note(checkpoint, (message.line,)), member)
+        self._lines.append(message.line)
         self._cosigned.add(member)
         return True
 

@@ -141,6 +141,19 @@ class Replica:
         members = {witness_name(self.state.name, m): m for m in self.state.witness_keys()}
         return {members[name]: at for name, at in note.cosignatures(keys).items()}
 
+    def require_witness(self, note: Note, member: str) -> None:
+        """Look for one member's cosignature, and at no other.
+
+        Raises:
+            SignatureRefused: it is missing or wrong, or the member is no witness.
+        """
+        key = self.state.witness_keys().get(member)
+        if key is not None and key not in self.state.revoked:
+            name = witness_name(self.state.name, member)
+            if note.cosignatures({name: PublicKey.parse(key)}):
+                return
+        raise SignatureRefused("a cosignature is not by this member", where=member)
+
     def quorum_needed(self) -> int:
         """Cosignatures that make a quorum of the present members."""
         share = self.library.charter(self.state.charter).log.witness_quorum

@@ -73,6 +73,7 @@ class LocalEngine:
         self._events: queue.SimpleQueue[Event | StorageError] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._nursery = Nursery(main, preload)
+        self._encoded: tuple[Document | None, bytes] = None, b""
 
     def start(self) -> None:
         for leftover in self._spool.glob("*.frame"):
@@ -84,7 +85,9 @@ class LocalEngine:
     def send(self, member: str, message: Document, payload: Payload = None) -> None:
         link = self._seats[member].link
         if link is not None:
-            link.send(encode_message(message), payload)
+            if message is not self._encoded[0]:  # the same one often goes to all members
+                self._encoded = message, encode_message(message)
+            link.send(self._encoded[1], payload)
 
     def next_event(self, timeout_s: float) -> Event | None:
         try:
