@@ -2,7 +2,8 @@
 
 usage: two_processes.py FOLDER
 
-Muon for the matrices, AdamW for the rest: both optimisers are met.
+Muon for the matrices, AdamW for the rest: both optimisers are met. FOLDER holds a checkpoint that
+one process wrote; from there on the two train as well, and leave a checkpoint for one process.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 import torch
 from trainlab import END, TINY, batches
 
+from concord.base.tensors import TensorFile, write_tensors
 from concord.charter.run import InnerSpec
 from concord.model.build import build_model
 from concord.model.tensors import load_tensors, read_tensors, save_tensors
@@ -61,7 +63,20 @@ def main(folder):
             return leader_says(asked[-1], ranks=ranks)
 
         stopped = second.run(batches, first_step=6, count=5, should_stop=should_stop)
+        third = trainer(2)
+        load_tensors(third.model, TensorFile(folder / "weights-from-one"))
+        third.optimizer.load_state(TensorFile(folder / "state-from-one"))
+        third.run(batches, first_step=3, count=3)
+        save_tensors(folder / f"weights-to-one-{ranks.index}", third.model)
+        kept = third.optimizer.read_state()
+        write_tensors(
+            folder / f"state-to-one-{ranks.index}", third.optimizer.state_specs(), kept.values()
+        )
         result = {
+            "state_values": [array.size for array in kept.values()],
+            "state_values_here": [
+                state.to_local().numel() for _, state in sorted(third.optimizer.states())
+            ],
             "stopped_after": stopped.steps,
             "ranks": ranks.count,
             "told": told.decode(),
