@@ -91,7 +91,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
     write_atomic(path, page(results, earlier).encode())
 
 
-def parsed_arguments() -> argparse.Namespace:
+def parsed_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpora", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
@@ -101,7 +101,7 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", metavar="ROW", help="rows to measure, by name")
     parser.add_argument("--again", action="store_true", help="measure rows that are there already")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
 class Laboratory:
@@ -173,7 +173,7 @@ class Laboratory:
             left = (steps - arm.warm_steps) // run.rounds.inner_steps
             rest = {"rounds.count": left, "inner.warmup_steps": 10}
             run = self.run({**arm.changes, **rest})
-        simulation = Simulation(run, self._texts(arm.text, run), folder, weights=weights)
+        simulation = Simulation(run, self.texts(arm.text, run), folder, weights=weights)
         records = [simulation.train() for _ in range(run.rounds.count - 1)]
         own: dict[str, float] = {}
         records.append(
@@ -196,7 +196,7 @@ class Laboratory:
 
     def _pooled(self, arm: Arm, folder: Path) -> dict[str, Any]:
         run = self.run(arm.changes)
-        start = Simulation(run, self._texts(arm.text, run), folder / "start").state.current
+        start = Simulation(run, self.texts(arm.text, run), folder / "start").state.current
         folder.joinpath("arm").mkdir()
         result = run_arm(
             ArmJob(
@@ -231,7 +231,7 @@ class Laboratory:
         trained = TensorFile(folder / "arm" / "pooled.tensors")
         return {spec.name: array for spec, array in trained.items()}
 
-    def _texts(self, which: str, run: RunDocument) -> dict[str, MemberText]:
+    def texts(self, which: str, run: RunDocument) -> dict[str, MemberText]:
         """The members' text, encoded; encoding is done once per federation folder."""
         folder = FederationFolder(self._folders[which])
         data = self._tokenizer.read_bytes()

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from concord.base.errors import DocumentError
 
-_QUANTITY = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([A-Za-z/]*)")
+_QUANTITY = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([A-Za-z]*)")
 _THOUSANDS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
-COUNTS = {**_THOUSANDS, "B": 1e9}
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units that a number may have, and how one is written."""
+
+    sizes: Mapping[str, float]
+    example: str
+
+
+COUNTS = Units({**_THOUSANDS, "B": 1e9}, "7B")
 """Parameters and tokens, where B is a billion; operations per second."""
-BITS = {prefix + unit: size for prefix, size in _THOUSANDS.items() for unit in ("bit", "bit/s")}
-BYTES = {prefix + "B": size for prefix, size in _THOUSANDS.items()}
-SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+BITS = Units({f"{prefix}bit": size for prefix, size in _THOUSANDS.items()}, "100Mbit")
+BYTES = Units({f"{prefix}B": size for prefix, size in _THOUSANDS.items()}, "256GB")
+SECONDS = Units({"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}, "150ms")
 
 
-def quantity(text: str, units: dict[str, float], *, where: str) -> float:
+def quantity(text: str, units: Units, *, where: str) -> float:
     """A number above zero in units.
 
     Raises:
         DocumentError: it is none, naming the option and the units there are.
     """
     found = _QUANTITY.fullmatch(text.strip())
-    if found is None or found[2] not in units or float(found[1]) == 0:
-        named = ", ".join(unit for unit in units if unit)
+    if found is None or found[2] not in units.sizes or float(found[1]) == 0:
+        named = ", ".join(unit for unit in units.sizes if unit)
         raise DocumentError(
             f"{text[:40]!r} is not a number above 0 with one of the units {named}",
             where=where,
-            remedy="write it like " + _example(units),
+            remedy=f"write it like {units.example}",
         )
-    return float(found[1]) * units[found[2]]
-
-
-def _example(units: dict[str, float]) -> str:
-    return "100" + [unit for unit in units if unit][1]
+    return float(found[1]) * units.sizes[found[2]]
 
 
 def bits_shown(bits: float) -> str:
