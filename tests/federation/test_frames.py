@@ -14,6 +14,9 @@ from concord.federation.messages import (
     TO_MEMBER,
     CallRound,
     Cosigned,
+    Encoder,
+    Finish,
+    SendBase,
     decode_message,
     encode_message,
 )
@@ -116,3 +119,10 @@ def test_a_flipped_bit_is_refused_or_still_of_the_schema(position, bit):
     except MessageRefused:
         return
     assert isinstance(decoded, Cosigned)
+
+
+def test_a_message_to_many_is_written_out_once_and_the_next_one_anew():
+    encode, first, second = Encoder(), SendBase(), Finish()
+    assert encode(first) is encode(first)
+    assert encode(first) == encode_message(first)
+    assert encode(second) == encode_message(second) != encode(first)

@@ -249,6 +249,18 @@ def encode_message(message: Document) -> bytes:
     return canonical_json(message.model_dump(mode="json"))
 
 
+class Encoder:
+    """Writes messages out; one that goes to many, one after another, only once."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Document | None, bytes] = None, b""
+
+    def __call__(self, message: Document) -> bytes:
+        if message is not self._last[0]:
+            self._last = message, encode_message(message)
+        return self._last[1]
+
+
 def decode_message(schema: TypeAdapter[AnyMessage], data: bytes, *, sender: str) -> AnyMessage:
     """Parse and check a message.
 

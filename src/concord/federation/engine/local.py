@@ -27,7 +27,7 @@ from concord.federation.engine.hosting import (
 from concord.federation.engine.interface import Event, Joined, Lost, Traffic
 from concord.federation.engine.links import Link
 from concord.federation.frames import Payload
-from concord.federation.messages import encode_message
+from concord.federation.messages import Encoder
 
 STOP_S = 3.0
 
@@ -73,7 +73,7 @@ class LocalEngine:
         self._events: queue.SimpleQueue[Event | StorageError] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._nursery = Nursery(main, preload)
-        self._encoded: tuple[Document | None, bytes] = None, b""
+        self._encode = Encoder()
 
     def start(self) -> None:
         for leftover in self._spool.glob("*.frame"):
@@ -85,9 +85,7 @@ class LocalEngine:
     def send(self, member: str, message: Document, payload: Payload = None) -> None:
         link = self._seats[member].link
         if link is not None:
-            if message is not self._encoded[0]:  # the same one often goes to all members
-                self._encoded = message, encode_message(message)
-            link.send(self._encoded[1], payload)
+            link.send(self._encode(message), payload)
 
     def next_event(self, timeout_s: float) -> Event | None:
         try:

@@ -39,7 +39,7 @@ from concord.federation.engine.flare.words import (
 )
 from concord.federation.engine.interface import Event, Joined, Lost, Received, Traffic
 from concord.federation.frames import Frame, Pace, Payload
-from concord.federation.messages import encode_message
+from concord.federation.messages import Encoder
 from concord.federation.sites.protocol import check_protocol
 
 SILENCE_S = 30.0
@@ -83,6 +83,7 @@ class FlareEngine:
         self._spool = private_folder(spool)
         self._fetcher = Fetcher(self._spool, pace=pace, ranges=ranges)
         self._known = KnownDigests()
+        self._encode = Encoder()
         self._silence_s = silence_s
         self._lines: dict[str, Line] = {}
         self._lock = threading.RLock()
@@ -111,7 +112,7 @@ class FlareEngine:
     def send(self, member: str, message: Document, payload: Payload = None) -> None:
         line = self._lines.get(member)
         if line is not None:
-            line.send(encode_message(message), payload)
+            line.send(self._encode(message), payload)
 
     def next_event(self, timeout_s: float) -> Event | None:
         try:
