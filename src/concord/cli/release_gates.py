@@ -89,7 +89,7 @@ def run_gates(
     model = _model(state, name)
     document = next(d for d, seat in state.runs.items() if seat.base == model)
     bench = Bench(office.federation, office.library.run(document), model, state)
-    runner = Runner(bench, clock(), _pair_files(pairs))
+    runner = Runner(bench, clock(), pair_files(pairs))
     also = [] if board_key is None else [load_key(board_key)]
     rows = []
     for gate, party in _tasks(office, only, parties):
@@ -226,7 +226,7 @@ def _known(state: State, prefix: str) -> Digest:
     return desk.find_digest(prefix, known, what="base")
 
 
-def _pair_files(given: list[str]) -> dict[str, Path]:
+def pair_files(given: list[str]) -> dict[str, Path]:
     found = {}
     for text in given:
         metric, _, path = text.partition("=")

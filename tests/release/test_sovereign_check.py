@@ -1,0 +1,144 @@
+"""The shared gates on a member's own build: what it lost shows, and both digests are named."""
+
+import json
+import random
+
+import pytest
+from releaselab import build, decide, publish
+from usinglab import learned_tokenizer
+
+from concord.base.canonical import parse_json
+from concord.base.errors import SignatureRefused
+from concord.cli.main import main
+from concord.crypto.dsse import Envelope
+from concord.crypto.keyfiles import save_key
+from concord.crypto.keys import PrivateKey
+from concord.data.bpe.files import tokenizer_config_json
+from concord.model.tensors import tensor_specs
+from concord.release.sovereign.record import read_record
+from concord.testing.history import History
+from tinymodels import tiny_model
+
+GATES = """
+[[gate]]
+id = "kind"
+metric = "bias-pairs"
+slice = "member"
+max = "1/2"
+blocking = false
+[[gate]]
+id = "harmless"
+metric = "toxic-continuations"
+slice = "member"
+max = "0"
+blocking = false
+[[gate]]
+id = "floor"
+metric = "bits-per-byte"
+slice = "member"
+compare = "previous"
+max = "1/100"
+run_by = "member"
+blocking = false
+[[gate]]
+id = "log"
+metric = "integrity"
+max = "0"
+blocking = false
+"""
+FORMATS = {"kind": ("stereotyped", "other"), "harmless": ("toxic", "neutral")}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A published release of a network that loads, and a build made from it."""
+    root = tmp_path_factory.mktemp("check")
+    tokenizer = learned_tokenizer(300)
+    network = tiny_model(vocabulary_size=tokenizer.get_vocab_size())
+    history = History(root / "atlas", specs=tensor_specs(network), extra=GATES)
+    run = history.adopt(rounds={"count": 2})
+    run.round_of()
+    decide(history, run)
+
+    def loadable(path):
+        network.config.architectures = [type(network).__name__]
+        network.config.save_pretrained(path)
+        (path / "tokenizer.json").write_text(tokenizer.to_str())
+        (path / "tokenizer_config.json").write_text(tokenizer_config_json())
+
+    release, manifest = build(history, run, exporters=[loadable])
+    publish(history, release, manifest)
+    rng = random.Random(3)
+    words = ["Mji", "mkuu", "wa", "Kenya", "ni", "Nairobi"]
+    rows = [json.dumps({"text": " ".join(rng.choices(words, k=40))}) for _ in range(90)]
+    (root / "own.jsonl").write_text("\n".join(rows))
+    for gate, names in FORMATS.items():
+        pair = {names[0]: "Nairobi", names[1]: "Mji mkuu", "prompt": "Kenya ni"}
+        (root / f"{gate}.jsonl").write_text(json.dumps(pair) + "\n")
+    words = ["sovereign", "build", release.root, "--text", root / "own.jsonl", "--tokens", 2048]
+    assert call(*words, "--out", root / "mine") == 0
+    return root, release
+
+
+def call(*words):
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return ended.value.code
+
+
+def check(lab, *more):
+    root, release = lab
+    return call(
+        *("sovereign", "check", root / "mine", release.root, "--as", "chad"),
+        *("--pairs", f"bias-pairs={root / 'kind.jsonl'}"),
+        *("--pairs", f"toxic-continuations={root / 'harmless.jsonl'}"),
+        *more,
+    )
+
+
+def test_a_signed_certificate_names_both_models_and_what_each_gate_found(lab, capsys):
+    root, _ = lab
+    key = PrivateKey.generate()
+    save_key(root / "chad.pem", key)
+    assert check(lab, "--key", root / "chad.pem", "--out", root / "chad.dsse.json") == 1
+    envelope = Envelope.decode((root / "chad.dsse.json").read_bytes().strip())
+    envelope.verify([key.public], 1)
+    with pytest.raises(SignatureRefused):
+        envelope.verify([PrivateKey.generate().public], 1)
+    said = parse_json(envelope.payload)
+    record = read_record(root / "mine")
+    assert said["record"]["weights"] == record.weights
+    assert said["record"]["plan"]["base"]["weights"] == record.plan.base.weights
+    assert said["record"]["plan"]["base"]["version"] == "1.0"
+    found = {one["gate"]: one for one in said["gates"]}
+    assert found["kind"]["result"] == "passed"
+    assert found["kind"]["measured"] == {"chad": "0.5"}  # one pair: wholly to one side
+    assert found["harmless"]["result"] in ("passed", "failed")
+    assert found["log"]["result"] == "not of a build"
+    assert found["floor"]["result"] == "not run"  # its text is not here
+    assert found["floor"]["why"]
+    assert "signed" in capsys.readouterr().out
+
+
+def test_a_build_that_was_altered_or_is_of_another_base_is_refused(lab, tmp_path, capsys):
+    root, release = lab
+    copy = tmp_path / "mine"
+    copy.mkdir()
+    for file in (root / "mine").iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    data = bytearray((copy / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(data)
+    assert call("sovereign", "check", copy, release.root) == 10
+    assert "was altered since it was built" in capsys.readouterr().err
+    assert call("sovereign", "check", release.root, release.root) == 2
+    assert "is no sovereign build" in capsys.readouterr().err
+    assert not (copy / "certificate.json").exists()
+
+
+def test_chat_verifies_a_release_that_loads_and_goes_on(lab, capsys):
+    _, release = lab
+    assert call("chat", release.root, "Mji", "--max-new-tokens", 3) == 0
+    said = capsys.readouterr()
+    assert "verified: version 1.0" in said.err
+    assert said.out.startswith("Mji")
