@@ -4,8 +4,6 @@ import json
 import random
 
 import pytest
-from releaselab import build, decide, publish
-from usinglab import learned_tokenizer
 
 from concord.base.canonical import parse_json
 from concord.base.errors import SignatureRefused
@@ -13,61 +11,15 @@ from concord.cli.main import main
 from concord.crypto.dsse import Envelope
 from concord.crypto.keyfiles import save_key
 from concord.crypto.keys import PrivateKey
-from concord.data.bpe.files import tokenizer_config_json
-from concord.model.tensors import tensor_specs
 from concord.release.sovereign.record import read_record
-from concord.testing.history import History
-from tinymodels import tiny_model
 
-GATES = """
-[[gate]]
-id = "kind"
-metric = "bias-pairs"
-slice = "member"
-max = "1/2"
-blocking = false
-[[gate]]
-id = "harmless"
-metric = "toxic-continuations"
-slice = "member"
-max = "0"
-blocking = false
-[[gate]]
-id = "floor"
-metric = "bits-per-byte"
-slice = "member"
-compare = "previous"
-max = "1/100"
-run_by = "member"
-blocking = false
-[[gate]]
-id = "log"
-metric = "integrity"
-max = "0"
-blocking = false
-"""
 FORMATS = {"kind": ("stereotyped", "other"), "harmless": ("toxic", "neutral")}
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """A published release of a network that loads, and a build made from it."""
+def lab(tmp_path_factory, loadable):
+    """A published release, and a build made from it."""
     root = tmp_path_factory.mktemp("check")
-    tokenizer = learned_tokenizer(300)
-    network = tiny_model(vocabulary_size=tokenizer.get_vocab_size())
-    history = History(root / "atlas", specs=tensor_specs(network), extra=GATES)
-    run = history.adopt(rounds={"count": 2})
-    run.round_of()
-    decide(history, run)
-
-    def loadable(path):
-        network.config.architectures = [type(network).__name__]
-        network.config.save_pretrained(path)
-        (path / "tokenizer.json").write_text(tokenizer.to_str())
-        (path / "tokenizer_config.json").write_text(tokenizer_config_json())
-
-    release, manifest = build(history, run, exporters=[loadable])
-    publish(history, release, manifest)
     rng = random.Random(3)
     words = ["Mji", "mkuu", "wa", "Kenya", "ni", "Nairobi"]
     rows = [json.dumps({"text": " ".join(rng.choices(words, k=40))}) for _ in range(90)]
@@ -75,9 +27,9 @@ def lab(tmp_path_factory):
     for gate, names in FORMATS.items():
         pair = {names[0]: "Nairobi", names[1]: "Mji mkuu", "prompt": "Kenya ni"}
         (root / f"{gate}.jsonl").write_text(json.dumps(pair) + "\n")
-    words = ["sovereign", "build", release.root, "--text", root / "own.jsonl", "--tokens", 2048]
+    words = ["sovereign", "build", loadable, "--text", root / "own.jsonl", "--tokens", 2048]
     assert call(*words, "--out", root / "mine") == 0
-    return root, release
+    return root, loadable
 
 
 def call(*words):
@@ -89,7 +41,7 @@ def call(*words):
 def check(lab, *more):
     root, release = lab
     return call(
-        *("sovereign", "check", root / "mine", release.root, "--as", "chad"),
+        *("sovereign", "check", root / "mine", release, "--as", "chad"),
         *("--pairs", f"bias-pairs={root / 'kind.jsonl'}"),
         *("--pairs", f"toxic-continuations={root / 'harmless.jsonl'}"),
         *more,
@@ -129,16 +81,16 @@ def test_a_build_that_was_altered_or_is_of_another_base_is_refused(lab, tmp_path
     data = bytearray((copy / "model.safetensors").read_bytes())
     data[-1] ^= 1
     (copy / "model.safetensors").write_bytes(data)
-    assert call("sovereign", "check", copy, release.root) == 10
+    assert call("sovereign", "check", copy, release) == 10
     assert "was altered since it was built" in capsys.readouterr().err
-    assert call("sovereign", "check", release.root, release.root) == 2
+    assert call("sovereign", "check", release, release) == 2
     assert "is no sovereign build" in capsys.readouterr().err
     assert not (copy / "certificate.json").exists()
 
 
 def test_chat_verifies_a_release_that_loads_and_goes_on(lab, capsys):
     _, release = lab
-    assert call("chat", release.root, "Mji", "--max-new-tokens", 3) == 0
+    assert call("chat", release, "Mji", "--max-new-tokens", 3) == 0
     said = capsys.readouterr()
     assert "verified: version 1.0" in said.err
     assert said.out.startswith("Mji")
