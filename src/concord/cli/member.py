@@ -161,7 +161,7 @@ def unit(
 ) -> None:
     """Print a systemd unit, or a container file, that serves this home with few rights.
 
-    Example: concord member unit atlas-kenya > concord-kenya.service
+    Example: concord member unit atlas-kenya
     """
     from concord.federation.sites.home import member_of
     from concord.federation.sites.unit import unit as fill
