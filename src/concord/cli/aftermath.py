@@ -1,4 +1,4 @@
-"""`concord release key`, `recall`, `advise`, `matter`, `answer`: signing, and what comes after."""
+"""`concord release key`, `recall`, `advise`, `incident`: signing, and what comes after."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Literal
 
 import typer
 
-from concord.base.digest import digest_file
 from concord.base.errors import DocumentError, StatementRefused
 from concord.base.files import private_folder
 from concord.cli import desk
 from concord.cli.say import confirm, say
 from concord.federation.folders import MemberFolder
-from concord.ledger.statements.aftermath import Advisory, Matter, MatterAnswered, Recall
+from concord.ledger.statements.aftermath import Advisory, Matter, Recall
 
 DAY_S = 86_400
 RELEASE_KEY = "release.pem"
@@ -27,8 +26,7 @@ def register(app: typer.Typer) -> None:
         ("key", key),
         ("recall", recall),
         ("advise", advise),
-        ("matter", matter),
-        ("answer", answer),
+        ("incident", incident),
     ):
         app.command(name)(command)
 
@@ -121,66 +119,22 @@ def advise(
         _refresh(office.federation.root, version)
 
 
-def matter(
+def incident(
     folder: Path = desk.FOLDER,
     party: str = desk.AS,
-    sort: str = typer.Option(..., "--sort", help="incident, complaint or opt-out."),
     title: str = TITLE,
     text: str = TEXT,
     version: str | None = typer.Option(None, "--version", help="Release that it is about."),
-    document: Path | None = typer.Option(
-        None, "--document", help="Kept elsewhere; its digest goes into the log."
-    ),
-    days: int = typer.Option(30, min=1, max=31, help="Days in which it must be answered."),
+    days: int = typer.Option(15, min=1, max=31, help="Days in which it must be answered."),
     as_json: bool = desk.JSON,
 ) -> None:
-    """Open an incident, a complaint or an opt-out: a statement with a day by which it is answered.
+    """Open an incident: a statement with a day by which it is answered (`complaint answer`).
 
-    The log is public for good: do not write down who complained.
-
-    Example: concord release matter atlas --as kenya --sort complaint --title "A poem is recited"
+    Example: concord release incident atlas --as kenya --title "A name is recited" --version 1.0
     """
-    sorts: dict[str, Literal["incident", "complaint", "opt-out"]] = {
-        "incident": "incident",
-        "complaint": "complaint",
-        "opt-out": "opt-out",
-    }
-    if sort not in sorts:
-        raise DocumentError(f"is none of {', '.join(sorts)}", where="--sort")
     office = desk.open_office(folder)
-    body = Matter(
-        sort=sorts[sort],
-        version=version,
-        title=title,
-        text=text,
-        document=None if document is None else digest_file(document),
-        due=office.now() + days * DAY_S,
-    )
-    desk.put(office, body, party=party, as_json=as_json)
-
-
-def answer(
-    folder: Path = desk.FOLDER,
-    digest: str = typer.Argument(..., help="First digits of the matter's statement."),
-    party: str = desk.AS,
-    outcome: str = typer.Option(..., help="resolved, upheld or rejected."),
-    text: str = typer.Option(..., "--text", help="For all to read, for good."),
-    as_json: bool = desk.JSON,
-) -> None:
-    """Answer an incident, a complaint or an opt-out.
-
-    Example: concord release answer atlas 3f2a --as kenya --outcome upheld --text "It is left out."
-    """
-    outcomes: dict[str, Literal["resolved", "upheld", "rejected"]] = {
-        "resolved": "resolved",
-        "upheld": "upheld",
-        "rejected": "rejected",
-    }
-    if outcome not in outcomes:
-        raise DocumentError(f"is none of {', '.join(outcomes)}", where="--outcome")
-    office = desk.open_office(folder)
-    found = desk.find_digest(digest, office.state.matters, what="matter")
-    body = MatterAnswered(matter=found, outcome=outcomes[outcome], text=text)
+    due = office.now() + days * DAY_S
+    body = Matter(sort="incident", version=version, title=title, text=text, due=due)
     desk.put(office, body, party=party, as_json=as_json)
 
 

@@ -18,6 +18,7 @@ from concord.base.errors import (
     TokenizerError,
     VerificationFailed,
 )
+from concord.base.files import storage_errors
 from concord.cli import aftermath, desk
 from concord.cli.aftermath import release_key_of
 from concord.cli.say import columns, say, say_json, warn
@@ -58,6 +59,8 @@ def build(
     from concord.federation.workers import export_in_worker
     from concord.release.build import build_release, candidate
     from concord.release.folder import ReleaseFolder, release_place
+    from concord.release.papers.render import records, render, write_papers
+    from concord.release.papers.sections import sections_of
     from concord.release.plain_chat import write_plain_template
     from concord.release.signature import public_pem, sign_release
 
@@ -71,12 +74,17 @@ def build(
     def model(path: Path) -> None:
         export_in_worker(RunFolder(federation.root, run.name), run, path)
 
+    def papers(path: Path) -> None:
+        sections = sections_of(made_of)
+        with storage_errors(path):
+            write_papers(path, render(sections) | records(sections, made_of.objects))
+
     key = release_key_of(federation.member(archive.state.coordinator.member))
     manifest = build_release(
         made_of,
         federation.root,
         release,
-        exporters=[model, write_plain_template, *_gguf_exporters(gguf, made_of)],
+        exporters=[model, write_plain_template, papers, *_gguf_exporters(gguf, made_of)],
         release_key=None if key is None else public_pem(key),
         sign=None if key is None else lambda one: sign_release(one, key),
     )
