@@ -12,7 +12,7 @@ CORPORA ?= ../shared/corpora
 .PHONY: help demo test check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
-        bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-aggregation bench-load
+        bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-serve bench-aggregation bench-load
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -122,8 +122,12 @@ LLAMA := llama-cpp-python==0.3.36
 MODEL ?= demo/runs/demo/model
 PARALLEL ?= demo/parallel
 
+bench-serve: $(STAMP)  ## time to the first token of the served demo model, after make demo
+	$(BIN)/python benchmarks/first_token.py --model $(MODEL)
+
 bench-gguf: $(STAMP)  ## GGUF files in llama.cpp itself, after make demo; compiles it first, 25 minutes
 	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || $(PIP) install '$(LLAMA)'
+	$(BIN)/python benchmarks/gguf_export.py numpy --model $(MODEL) --parallel $(PARALLEL)
 	$(BIN)/python benchmarks/gguf_export.py logits --model $(MODEL) --parallel $(PARALLEL)
 
 clean:  ## remove what make made

@@ -2,10 +2,12 @@
 
     words    tokens of a tokenizer where words are cut as llama.cpp cuts them, beside its own; the
              expressions that llama.cpp has are applied by `tokenizers`
+    numpy    the three files of a model, each computed from itself alone, beside `transformers`
     logits   the three files of a model in llama.cpp itself, beside `transformers`; needs
              `llama-cpp-python`, which takes about 25 minutes to compile on two cores
 
 python benchmarks/gguf_export.py words --tokenizer RUN/tokenizer.json --parallel CORPORA/parallel
+python benchmarks/gguf_export.py numpy --model MODEL_FOLDER --parallel PARALLEL
 python benchmarks/gguf_export.py logits --model MODEL_FOLDER --parallel PARALLEL
 """
 
@@ -15,13 +17,17 @@ import argparse
 import gzip
 import json
 import math
+import sys
 import tempfile
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
 
+Logits = Callable[[list[int]], np.ndarray]
+"""Token ids to [T, vocabulary]."""
 LINES = 200
 PROMPTS = 100
 LANGUAGES = "por_Latn amh_Ethi ell_Grek mal_Mlym ibo_Latn tha_Thai swh_Latn pes_Arab eng_Latn"
@@ -69,8 +75,28 @@ def _spans(tokenizer: Tokenizer, text: str) -> set[tuple[int, int]]:
     return set(zip([0, *ends], ends, strict=False))
 
 
-def logits(model_folder: Path, parallel: Path) -> None:
+def by_numpy(file: Path, _: int) -> Logits:
+    """The network of the tests, which knows the file and nothing else."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "release"))
+    from gguf_network import GgufNetwork
+
+    return GgufNetwork(file).logits
+
+
+def by_llama(file: Path, context: int) -> Logits:
     import llama_cpp
+
+    llama = llama_cpp.Llama(str(file), n_ctx=context, logits_all=True, verbose=False)
+
+    def found(ids: list[int]) -> np.ndarray:
+        llama.reset()
+        llama.eval(ids)
+        return np.array(llama.scores[: len(ids)])
+
+    return found
+
+
+def logits(model_folder: Path, parallel: Path, opened: Callable[[Path, int], Logits]) -> None:
     import torch
 
     from concord.federation.parallel import languages_in, read_parallel
@@ -95,12 +121,8 @@ def logits(model_folder: Path, parallel: Path) -> None:
         for kind in KINDS:
             file = Path(folder) / f"{kind}.gguf"
             export_gguf(model_folder, file, kind)
-            llama = llama_cpp.Llama(str(file), n_ctx=context, logits_all=True, verbose=False)
-            found = []
-            for ids in rows:
-                llama.reset()
-                llama.eval(ids)
-                found.append(np.array(llama.scores[: len(ids)]))
+            computed = opened(file, context)
+            found = [computed(ids) for ids in rows]
             worst = max(
                 float(abs(one - other).max()) for one, other in zip(found, wanted, strict=True)
             )
@@ -127,14 +149,15 @@ def main() -> None:
     part.add_argument("--tokenizer", type=Path, required=True)
     part.add_argument("--parallel", type=Path, required=True)
     part.add_argument("--languages", default=LANGUAGES)
-    part = parts.add_parser("logits")
-    part.add_argument("--model", type=Path, required=True)
-    part.add_argument("--parallel", type=Path, required=True)
+    for name in ("numpy", "logits"):
+        part = parts.add_parser(name)
+        part.add_argument("--model", type=Path, required=True)
+        part.add_argument("--parallel", type=Path, required=True)
     given = parser.parse_args()
     if given.part == "words":
         words(given.tokenizer, given.parallel, given.languages.split())
     else:
-        logits(given.model, given.parallel)
+        logits(given.model, given.parallel, by_numpy if given.part == "numpy" else by_llama)
 
 
 if __name__ == "__main__":
