@@ -9,6 +9,7 @@ import pytest
 from sealedlab import MEMBERS, SealedFederation, sealed_document
 
 from concord.base.clock import SystemClock
+from concord.base.digest import digest_file
 from concord.base.errors import QuorumLost
 from concord.federation.records import RunFolder
 from concord.ledger.entries import Entry
@@ -46,6 +47,18 @@ def test_rounds_go_on_whoever_drops_out_and_wherever(tmp_path):
     assert [why.partition(":")[0] for why in left_out] == ["lost"] * 3 + ["", "declined"]
     assert "m3" in records[4].contributions, "its update came, and the others' shares were enough"
     assert all(len(record.contributions) >= 6 for record in records[1:])
+    verify(federation, tmp_path / "work")
+
+
+def test_a_member_killed_while_it_sends_sends_the_very_same_bytes_again(federation, tmp_path):
+    federation.script("fiji", die_at_sending=1)
+    federation.script("togo", be_slow=1)
+    records = federation.run(sealed_document(rounds=2))
+    assert (federation.root / "members" / "fiji" / "done-die_at_sending").exists()
+    assert set(records[2].contributions) == set(MEMBERS)
+    store = federation.root / "members" / "fiji" / "private" / "seal" / "test"
+    (vector,) = store.glob(f"{1:020}-*/vector")
+    assert digest_file(vector) == records[2].contributions["fiji"].update, "masked once"
     verify(federation, tmp_path / "work")
 
 

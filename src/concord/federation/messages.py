@@ -98,10 +98,11 @@ class SealStep(Document):
 
     `key`, `beacon`, `secrets`: of the epoch that is open; payload of `key`: the parallel set.
     `train`, `unmask`: of the round that is open; payload of `train`: its table of scales.
+    `resend`: once more what was masked in that round before this process was started, if anything.
     """
 
     kind: Literal["seal_step"] = "seal_step"
-    step: Literal["key", "beacon", "secrets", "train", "unmask"]
+    step: Literal["key", "beacon", "secrets", "train", "resend", "unmask"]
     about: DigestText
     """The epoch, or the plan."""
     note: Note

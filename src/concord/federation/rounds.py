@@ -135,6 +135,14 @@ def record_standing(
     return replace(state, members=members, accepted_s=accepted_s)
 
 
+def come_back(state: RoundState, member: str) -> RoundState:
+    """A member that was lost is there again, and its answer counts."""
+    if member not in state.with_standing(Standing.LOST):
+        return state
+    members = {**state.members, member: MemberRound(Standing.TRAINING)}
+    return replace(state, members=members)
+
+
 def close_round(state: RoundState) -> RoundState:
     """Mark those who did not answer in time as late."""
     members = {

@@ -26,10 +26,14 @@ class Telling:
         self._chronicle.seal()
         self._asked = set(self._assembly.seated)
         for member in sorted(self._asked):
-            if (documents := self._chronicle.documents_for(member)) is not None:
-                self._assembly.engine.send(member, *documents)
-            news, entries = self._chronicle.news_for(member)
-            self._assembly.engine.send(member, news, entries)
+            self.tell(member)
+
+    def tell(self, member: str) -> None:
+        """Send one member what it has not seen up to the checkpoint that was made last."""
+        if (documents := self._chronicle.documents_for(member)) is not None:
+            self._assembly.engine.send(member, *documents)
+        news, entries = self._chronicle.news_for(member)
+        self._assembly.engine.send(member, news, entries)
 
     def take(self, member: str, message: Cosigned) -> None:
         """A cosignature came; who sends a wrong one is cut off."""

@@ -150,6 +150,8 @@ class ScriptedMember:
         self._base = digest
 
     def _say(self, entry: Entry, payload: Payload = None) -> None:
+        if payload is not None and self._does("die_at_sending", entry.statement.binding.round or 0):
+            os._exit(9)
         self._send(Said(entry=entry.data.decode()), payload)
 
     def _answer(self, call: CallRound) -> None:
@@ -199,6 +201,8 @@ class ScriptedMember:
         payload = frame.read_payload()
         if step.step == "train":
             self._part.train(step, payload, self._say, lambda: False, lambda _: lambda *_: None)
+        elif step.step == "resend":
+            self._part.resend(step, self._say)
         else:
             self._part.answer(step, payload, self._say)
 

@@ -9,6 +9,7 @@
     CallRound ─► Said(refusal), or Said(grant), Said(seal-setup)
     SealStep  ─► Said(key-epoch), Said(seal-beacon), Said(key-seal), Said(unmask), or
                  Progress…, Said(update-commit)
+    SealStep(resend) ─► Said(update-commit) once more, if this attempt's was kept, or nothing
 
 Before text is read for a round or a measurement, the member's policy is asked (`consent`).
 
@@ -187,13 +188,14 @@ class MemberSession:
 
     def _take_base(self, message: TakeBase, frame: Frame) -> None:
         training = self._ready
+        held = training.state.status.base == message.digest
         if frame.payload is not None:
             if digest_file(frame.payload) != message.digest:
                 frame.drop_payload()
                 raise CheckpointError("the base that came does not match its digest")
             training.check_file(frame.payload)
             training.state.adopt_base(frame.payload, message.digest, message.round)
-        training.state.settle(message.included)
+        training.state.settle(message.included, undecided=held)
         training.check_base(message.digest)
 
     def _train(self, call: CallRound) -> None:
@@ -230,6 +232,8 @@ class MemberSession:
         part = self._sealed_part
         if step.step == "train":
             part.train(step, frame.read_payload(), self._say, self._interrupted, self._teller)
+        elif step.step == "resend":
+            part.resend(step, self._say)
         else:
             part.answer(step, frame.read_payload(), self._say)
 

@@ -76,15 +76,19 @@ class MemberState:
         tensors = write_tensors(path, specs, (arrays[spec.name] for spec in specs))
         self._save(pending=LocalState(update=update, tensors=tensors))
 
-    def settle(self, included: Digest | None) -> None:
+    def settle(self, included: Digest | None, *, undecided: bool = False) -> None:
         """Take note which update of this member went into a base last.
 
         The pending state of that update comes into force; any other pending state is dropped.
+
+        Args:
+            undecided: The base is the one that the pending update started from: it may still be
+                sent, and keeps its state.
         """
         pending = self.status.pending
         if pending is not None and pending.update == included:
             self._save(committed=pending, pending=None)
-        elif pending is not None:
+        elif pending is not None and not undecided:
             self._save(pending=None)
         committed = self.status.committed
         if committed is not None and committed.update != included:

@@ -168,20 +168,31 @@ class MemberVoice:
         work = Train(run=run, round=seat.rounds, base=plan.base, inner_steps=steps)
         return self._say(body, run, seat.rounds), work
 
-    def ask_again(self, call: CallRound, work: Train) -> Entry | None:
+    def ask_again(
+        self, call: CallRound, work: Train, granted: Granted | None = None
+    ) -> Entry | None:
         """Right before the first byte is read: a signed refusal if the grant holds no more.
 
         A policy file that was changed since the grant ends it, whatever it says: the grant names
         the file that it was given by.
+
+        Args:
+            granted: The grant as the log holds it; without it, that of this process.
         """
         _, plan = self._open_plan(call.plan, work.run)
         stale = self._head(call).stale
         found = self._ask_about(plan, work.round, work.run, stale=stale)
-        if found.allowed and found == self._granted:
+        if found.allowed and self._as_granted(found, granted):
             return None
         reason = "policy: it was changed after the grant" if found.allowed else None
         self._granted = None
         return self._refuse(plan.digest, reason, found, work.run, work.round)
+
+    def _as_granted(self, found: Answer, granted: Granted | None) -> bool:
+        if granted is None:
+            return found == self._granted
+        told = (granted.dataset_records, granted.policy, granted.rules)
+        return (found.records, found.policy, found.rules) == told
 
     def _refuse(
         self, plan: Digest, reason: str | None, found: Answer, run: Digest, round_: int

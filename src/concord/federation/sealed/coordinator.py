@@ -38,6 +38,7 @@ from concord.federation.rounds import (
     Standing,
     call_round,
     close_round,
+    come_back,
     decide,
 )
 from concord.federation.sealed.merging import SealedMerge, next_inputs
@@ -342,7 +343,9 @@ class SealedCoordinator(Coordinator):
                 answers = self._note(answers, member, Standing.LOST, "left before training")
         book = self._book
         rule = replace(self._rule, fault=lambda members: sum_fault(book, members))
+        asked: set[str] = set()
         while True:
+            asked |= self._ask_lost(answers, message.about, note, asked)
             now_s = self._clock.monotonic_s()
             decision = decide(answers, rule, now_s=now_s)
             if decision.action is Action.CLOSE:
@@ -359,12 +362,27 @@ class SealedCoordinator(Coordinator):
             else:
                 self._take(arrival)
 
+    def _ask_lost(
+        self, answers: RoundState, plan: str, note: str, asked: Collection[str]
+    ) -> set[str]:
+        """Ask members that were lost and sit here again for what they had masked before, once.
+
+        They alone are told of the log: a message to others would end their training.
+        """
+        masked = {m for one in self._book.masking.values() for m in one}
+        back = masked & set(answers.with_standing(Standing.LOST)) & set(self._assembly.seated)
+        for member in sorted(back - set(asked)):
+            self._telling.tell(member)
+            self._engine.send(member, SealStep(step="resend", about=plan, note=note))
+        return back
+
     def _take_masked(self, answers: RoundState, merge: SealedMerge, arrival: Arrival) -> RoundState:
         member = arrival.member
         try:
             body = self._log.hear(arrival).statement.body
             if isinstance(body, UpdateCommitted):
                 merge.accept(member, body, arrival.frame, self._book)
+                answers = come_back(answers, member)
                 return self._note(answers, member, Standing.ACCEPTED, "")
         except UpdateRefused as error:
             return self._refuse(answers, arrival, f"{error.reason}: {error.message}")

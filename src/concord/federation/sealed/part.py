@@ -64,6 +64,7 @@ class SealedPart:
     ) -> None:
         self._trainer, self._voice = trainer, voice
         self._digest = run.digest
+        self._member = folder.id
         private = folder.open_private("seal", run.name)
         self._pen = SealPen(private, folder.id, run)
         self._coverage_path = private / "coverage"
@@ -115,18 +116,40 @@ class SealedPart:
         except (SealRefused, SealVoid) as error:
             self._refuse(book, error, say)
             return
-        work = Train(
+        work = self._work(book)
+        refusal = self._voice.ask_again(CallRound(plan=step.about, note=step.note), work)
+        if refusal is not None:
+            say(refusal)
+        else:
+            self._train(step, work, book, sealed, say, interrupted, teller)
+
+    def resend(self, step: SealStep, say: Say) -> None:
+        """Send what was masked in this attempt before this process was started, byte for byte.
+
+        Nothing if there is none: a second training would make other bytes, and nobody masks twice.
+
+        Raises:
+            SealRefused: the file is gone or altered.
+        """
+        book = self._voice.sealed_round(step.about, self._digest, step)
+        kept, granted = self._pen.announced(book), book.granted.get(self._member)
+        if kept is None or granted is None or self._member in book.sent:
+            return
+        call = CallRound(plan=step.about, note=step.note)
+        if (refusal := self._voice.ask_again(call, self._work(book), granted)) is not None:
+            say(refusal)
+            return
+        body, path = kept
+        say(self._voice.seal_says(body, self._digest, book.round), path)
+
+    def _work(self, book: RoundBook) -> Train:
+        return Train(
             run=self._digest,
             round=book.round,
             base=book.plan.base,
             inner_steps=book.plan.inner_steps,
             attempt=book.plan.attempt,
         )
-        refusal = self._voice.ask_again(CallRound(plan=step.about, note=step.note), work)
-        if refusal is not None:
-            say(refusal)
-            return
-        self._train(step, work, book, sealed, say, interrupted, teller)
 
     def _train(
         self,
@@ -162,6 +185,7 @@ class SealedPart:
             train_s=header.train_s,
             privacy=header.privacy,
         )
+        self._pen.announce(book, body)
         say(self._voice.seal_says(body, self._digest, book.round), masked.path)
 
     def _refuse(self, book: RoundBook, error: ConcordError, say: Say) -> None:

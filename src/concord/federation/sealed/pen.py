@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from concord.base.canonical import canonical_json, parse_canonical
 from concord.base.digest import Digest, digest_file
 from concord.base.errors import SealRefused
 from concord.base.files import atomic_file
@@ -51,11 +52,13 @@ from concord.ledger.statements.sealing import (
     KeysSealed,
     SealSetUp,
     Unmasked,
+    UpdateCommitted,
 )
 from concord.update.integer.scales import LARGEST_CHANGE, ScaleTable
 from concord.update.screening import NormHistory
 
 SALT_BYTES = 32
+MAX_ANNOUNCED_BYTES = 1 << 16
 NAMED_STRIDE = 13
 
 
@@ -238,6 +241,23 @@ class SealPen:
             bytes=kept.vector_path.stat().st_size,
             hidden=value_commitment(kept.instance, self._me(book), salt, root).hex(),
         )
+
+    def announce(self, book: RoundBook, body: UpdateCommitted) -> None:
+        """Keep what I am about to say of my masked update."""
+        self._enter(book).announce(canonical_json(body.model_dump(mode="json")))
+
+    def announced(self, book: RoundBook) -> tuple[UpdateCommitted, Path] | None:
+        """What I said of this very attempt, or was about to, and the same file; None if nothing.
+
+        Raises:
+            SealRefused: the attempt is void, or the file is gone or altered.
+        """
+        kept = self._enter(book)
+        body = kept.announced()
+        if body is None:
+            return None
+        value = parse_canonical(body, where="announced", max_bytes=MAX_ANNOUNCED_BYTES)
+        return UpdateCommitted.model_validate(value), kept.vector_path
 
     def unmask(self, book: RoundBook) -> Unmasked:
         """My shares for the survivor set that the log holds.

@@ -7,6 +7,7 @@
       masking-set               W
       vector                    the masked file, written before its root is kept
       commit                    its root, and what a dispute needs
+      announced                 the statement that goes with it, so that it can be sent once more
       survivor-set              U
       void                      nothing more is sent for this instance
 
@@ -281,6 +282,29 @@ class InstanceStore:
         found = Commitment.decode(data)
         self._check_file(found)
         return found
+
+    def announce(self, body: bytes) -> None:
+        """Keep what is said of the masked file, before it is said.
+
+        Raises:
+            SealRefused: nothing was committed, or something else was said before.
+        """
+        with self._store.alone():
+            self._check_open()
+            self._need("commit")
+            self._records.put("announced", body)
+
+    def announced(self) -> bytes | None:
+        """What is to be said once more, with the very file of before; None if nothing was.
+
+        Raises:
+            SealRefused: the instance is void or over, or the file is gone or altered.
+        """
+        body = self._records.get("announced")
+        if body is not None:
+            self._check_open()
+            self.committed()
+        return body
 
     def survivor_set(self, members: IndexSet) -> IndexSet:
         """Keep U. Ask before unmasking.

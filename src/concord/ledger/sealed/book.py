@@ -14,7 +14,7 @@ from concord.crypto.base64text import from_base64
 from concord.crypto.seal import Cohort, EpochKey, Setup, Unmask
 from concord.ledger.entries import Entry
 from concord.ledger.state.library import Library
-from concord.ledger.statements.rounds import RoundCommitted, RoundPlan, RoundVoid
+from concord.ledger.statements.rounds import Granted, RoundCommitted, RoundPlan, RoundVoid
 from concord.ledger.statements.sealing import (
     BeaconShown,
     CohortsDrawn,
@@ -71,6 +71,7 @@ class RoundBook:
     round: int
     """Rounds committed before."""
     epoch: EpochBook
+    granted: dict[str, Granted] = field(default_factory=dict)
     setups: dict[str, Setup] = field(default_factory=dict)
     masking: dict[int, tuple[str, ...]] = field(default_factory=dict)
     sent: dict[str, UpdateCommitted] = field(default_factory=dict)
@@ -117,6 +118,8 @@ class SealBook:
                 if isinstance(body, SurvivorSet):
                     self._released.setdefault(run, []).append(body.members)
                 _take_of_round(self.rounds[run], statement)
+            case Granted() if run in self.rounds:
+                self.rounds[run].granted[statement.author.party] = body
             case RoundVoid():
                 self.rounds.pop(run, None)
             case RoundCommitted():
