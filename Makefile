@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM ?= false
 CORPORA ?= ../shared/corpora
 
 .PHONY: help demo test check format lint types contracts sizes setup clean \
-        bench-quality bench-ablation bench-tokenizer bench-update bench-throughput bench-gpu bench-log \
+        bench-quality bench-ablation bench-tokenizer bench-tokenizer-sealed bench-update bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
         bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-serve bench-aggregation bench-load
 
@@ -64,6 +64,12 @@ bench-ablation: $(STAMP)  ## what matters and by how much; long
 
 bench-tokenizer: $(STAMP)  ## 8,000 merges from 19 MB of six members
 	$(BIN)/python benchmarks/tokenizer.py --corpora $(CORPORA)
+
+bench-tokenizer-sealed: $(STAMP)  ## open, sealed and no counts for the tokenizer
+	$(BIN)/python benchmarks/tokenizer_sealed.py --corpora $(CORPORA) --members iceland=isl_Latn \
+	  brazil=por_Latn somalia=som_Latn nigeria=ibo_Latn paraguay=grn_Latn kenya=swh_Latn
+	$(BIN)/python benchmarks/tokenizer_sealed.py --corpora $(CORPORA) --members ethiopia=amh_Ethi \
+	  thailand=tha_Thai kerala=mal_Mlym brazil=por_Latn nigeria=ibo_Latn greece=ell_Grek
 
 bench-update: $(STAMP)  ## codecs and merging: bytes and speed
 	$(BIN)/python benchmarks/update_codecs.py

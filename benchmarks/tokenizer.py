@@ -107,8 +107,9 @@ def member_argument(text: str) -> tuple[str, str]:
 
 
 def documents(path: Path) -> Iterator[str]:
-    for line in read_lines(path):
-        yield unicodedata.normalize("NFC", json.loads(line)["text"])
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:  # parsed as it stands: a mark may follow an escape
+            yield unicodedata.normalize("NFC", json.loads(line)["text"])
 
 
 def read_lines(path: Path) -> Iterator[str]:

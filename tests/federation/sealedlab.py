@@ -11,6 +11,8 @@ from concord.federation.folders import FederationFolder
 from concord.federation.office import adopt_if_all_keys_are_here
 from concord.federation.records import RunFolder
 from concord.federation.sealed.coordinator import SealedCoordinator
+from concord.federation.sealed.counting import CountingCoordinator
+from concord.federation.vocabulary import wait_until_prepared
 from concord.federation.watcher import Watcher
 from concord.ledger.log import open_log
 from concord.testing.founded import found
@@ -54,7 +56,13 @@ class SealedFederation:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "script.json").write_text(json.dumps(deeds))
 
-    def run(self, run=None, watcher=None, coordinator=SealedCoordinator, **engine_options):
+    def learn(self, run, listed, coordinator=CountingCoordinator, **engine_options):
+        """Learn a tokenizer alone, with processes of its own."""
+        return self.run(run, None, coordinator, learn=listed, **engine_options)
+
+    def run(
+        self, run=None, watcher=None, coordinator=SealedCoordinator, learn=None, **engine_options
+    ):
         run = run or sealed_document(self.members)
         federation = FederationFolder(self.root)
         adopt_if_all_keys_are_here(federation, run, SystemClock())
@@ -73,15 +81,22 @@ class SealedFederation:
         engine.start()
         try:
             with open_log(self.root / "log") as log:
-                coordinator(
+                chronicle = Chronicle(federation, log, SystemClock())
+                learned = chronicle.state.run(run.digest).tokenizer
+                path = None if learned is None else folder.objects.path(learned)
+                made = coordinator(
                     run,
                     folder,
                     Assembly(run, engine),
-                    tokenizer=Tokenizer(None, None),
-                    chronicle=Chronicle(federation, log, SystemClock()),
+                    tokenizer=Tokenizer(learned, path),
+                    chronicle=chronicle,
                     clock=SystemClock(),
                     watcher=watcher or Watcher(),
-                ).run()
+                )
+                if learn is not None:
+                    wait_until_prepared(made._assembly)
+                    return made.learn(learn)
+                made.run()
         finally:
             engine.stop()
         return [record for _, record in folder.records()]

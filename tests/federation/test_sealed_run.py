@@ -52,14 +52,18 @@ def test_rounds_go_on_whoever_drops_out_and_wherever(tmp_path):
 
 def test_a_member_killed_while_it_sends_sends_the_very_same_bytes_again(federation, tmp_path):
     federation.script("fiji", die_at_sending=1)
-    federation.script("togo", be_slow=1)
-    records = federation.run(sealed_document(rounds=2))
+    federation.script("togo", wait_for_resend=1)
+    records = federation.run(sealed_document(rounds=2).model_copy(update={"rounds": patient()}))
     assert (federation.root / "members" / "fiji" / "done-die_at_sending").exists()
     assert set(records[2].contributions) == set(MEMBERS)
     store = federation.root / "members" / "fiji" / "private" / "seal" / "test"
     (vector,) = store.glob(f"{1:020}-*/vector")
     assert digest_file(vector) == records[2].contributions["fiji"].update, "masked once"
     verify(federation, tmp_path / "work")
+
+
+def patient():
+    return sealed_document(rounds=2).rounds.model_copy(update={"min_grace_s": 60.0})
 
 
 def test_a_member_that_gives_no_secrets_holds_nobody_up(federation, tmp_path):

@@ -4,6 +4,7 @@ from foldlab import NOON, granted, member_entry, public, some
 
 from concord.ledger.statements import (
     aftermath,
+    counting,
     evidence,
     gates,
     membership,
@@ -124,6 +125,20 @@ SAMPLES = [
     ),
     sealing.SurvivorSet(plan=some("plan"), cohort=0, members=("chad", "fiji", "togo")),
     sealing.Unmasked(plan=some("plan"), content="AAAA"),
+    counting.CountsPlanned(
+        attempt=0,
+        term=0,
+        roster=("chad", "fiji", "togo"),
+        epoch=some("epoch"),
+        merges=some("merges"),
+    ),
+    counting.TokenizerLearned(
+        epoch=some("epoch"),
+        plan=some("plan"),
+        merges=some("merges"),
+        tokenizer=some("tokenizer"),
+        counts={member: some(member) for member in ("chad", "fiji", "togo")},
+    ),
     evidence.DatasetRecord(dataset="news", record=some("record")),
     evidence.GateEvidence(gate="floor", model=some("m"), evidence=some("e"), result="passed"),
     evidence.GateEvidence(

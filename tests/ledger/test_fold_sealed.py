@@ -116,7 +116,7 @@ def _copied_key(sealed):
     history = sealed.history
     body = EpochOpened(number=0, members=MEMBERS, reason="a test")
     sealed.coordinator(body, in_round=False)
-    first = sealed.pens["chad"].show_key(sealed.epoch, sealed.coverage)
+    first = sealed.pens["chad"].show_key(sealed.epoch, sealed.coverage.digest)
     sealed.say(first, "chad", in_round=False)
     history.say(first, "fiji", run=sealed.digest)
 
@@ -125,7 +125,7 @@ def test_another_beacon_than_committed_to_is_refused(sealed):
     body = EpochOpened(number=0, members=MEMBERS, reason="a test")
     sealed.coordinator(body, in_round=False)
     for member in MEMBERS:
-        sealed.say(sealed.pens[member].show_key(sealed.epoch, sealed.coverage), member,
+        sealed.say(sealed.pens[member].show_key(sealed.epoch, sealed.coverage.digest), member,
                    in_round=False)  # fmt: skip
     keys = {m: sealed.epoch.statements[m] for m in MEMBERS}
     with refused("not the list of all keys"):

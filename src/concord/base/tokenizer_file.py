@@ -1,10 +1,13 @@
-"""Loading a `tokenizer.json`; the only module of this layer that needs the `train` extra."""
+"""Loading a `tokenizer.json`, which needs the `train` extra; its name alone does not."""
 
 from __future__ import annotations
 
-from tokenizers import Tokenizer
+from typing import TYPE_CHECKING
 
 from concord.base.errors import TokenizerError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 END_TOKEN = "<|end|>"  # noqa: S105 - a token of text, no secret
 """Ends a document; beginning and end of sequence in one, in tokenizers that a run learned."""
@@ -19,6 +22,8 @@ def load_tokenizer(text: str) -> Tokenizer:
     Raises:
         TokenizerError: it is no tokenizer.
     """
+    from tokenizers import Tokenizer
+
     try:
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # tokenizers raises bare Exception

@@ -277,6 +277,9 @@ class SealSpec(Document):
     min_contributors: Annotated[int, Field(ge=3, le=64)] = 3
     """Members that must declare a token's language; with fewer, its vocabulary rows are left out
     of the round and stay as they are."""
+    tokenizer: bool = True
+    """Members' counts for the tokenizer are sealed too: one sum over a public list of merges. False
+    has them sent in clear, pair by pair."""
     leak_limit: Share = 1.0
     """Largest leak score (docs/sealed.md) at which a member still takes part; at 1 it always does.
     Seven absences in 57 rounds of eight members take a member over 0.4."""

@@ -125,6 +125,12 @@ class Assembly:
     def seated(self) -> tuple[str, ...]:
         return self.in_phase(Phase.SEATED)
 
+    @property
+    def listening(self) -> tuple[str, ...]:
+        """Members that can be told of the log: before there is a tokenizer, those with their text
+        ready; afterwards, those seated."""
+        return self.in_phase(Phase.PREPARED) if self.tokenizer is None else self.seated
+
     def use_tokenizer(self, tokenizer: Tokenizer) -> None:
         """Give the tokenizer to all who wait for it, and from now on to all who come."""
         self.tokenizer = tokenizer

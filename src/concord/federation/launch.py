@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,9 @@ from concord.base.errors import CheckpointError, DocumentError, FederationError
 from concord.base.files import remove_torn, write_atomic
 from concord.base.locks import Held, locked
 from concord.charter.run import RunDocument, describe
+from concord.data.bpe.alphabet import FIRST_MERGE_ID
+from concord.data.bpe.listed import MergeList
+from concord.data.bpe.parallel import cut_words
 from concord.data.bpe.wire import MAX_ANSWER_BYTES
 from concord.federation.assembly import Assembly, Tokenizer
 from concord.federation.chronicle import Chronicle
@@ -41,11 +44,13 @@ from concord.federation.preflight import check_run, check_start, parallel_set
 from concord.federation.records import RunFolder
 from concord.federation.report import ParallelCount, TokenizerPart
 from concord.federation.sealed.coordinator import SealedCoordinator
-from concord.federation.sealed.words import coverage_words, sealed_words
+from concord.federation.sealed.counting import CountingCoordinator
+from concord.federation.sealed.words import coverage_words, learned_words, sealed_words
 from concord.federation.vocabulary import learn_tokenizer, wait_until_prepared
 from concord.federation.watcher import Watcher
 from concord.federation.workers import PRELOADED, ProbeWorker, serve_member
 from concord.ledger.log import open_log
+from concord.ledger.state.counting import seals_counts
 from concord.model.tokenizer import Tokenizer as NetworkTokenizer
 
 BASE_SLACK_BYTES = 64 << 20
@@ -148,12 +153,19 @@ def learn_locally(
     check_run(federation, run)
     folder = RunFolder(federation.root, run.name)
     connect = _here(federation, run)
-    with _alone(folder, never), connect(folder, _most_before_rounds(federation, run)) as engine:
-        assembly = Assembly(run, engine)
+    with ExitStack() as stack:
+        stack.enter_context(_alone(folder, never))
+        chronicle = None
+        if seals_counts(run):
+            adopt_if_all_keys_are_here(federation, run, SystemClock())
+            log = stack.enter_context(open_log(federation.log))
+            chronicle = Chronicle(federation, log, SystemClock())
+        most = _most_before_rounds(federation, run)
+        assembly = Assembly(run, stack.enter_context(connect(folder, most)))
         watcher.stage("text")
         wait_until_prepared(assembly)
         watcher.stage("tokenizer")
-        _tokenizer(federation, folder, run, assembly, watcher)
+        _tokenizer(federation, folder, run, assembly, chronicle, watcher)
     return _load_part(tokenizer_part(folder, run))
 
 
@@ -199,7 +211,7 @@ def _run(
     with _phase(notes, watcher, "text"):
         wait_until_prepared(assembly)
     with _phase(notes, watcher, "tokenizer"):
-        tokenizer = _tokenizer(federation, folder, run, assembly, watcher)
+        tokenizer = _tokenizer(federation, folder, run, assembly, chronicle, watcher)
     with _phase(notes, watcher, "rounds"), _gate(federation, folder, run) as gate:
         kind = Coordinator if run.mode == "open" else SealedCoordinator
         coordinator = kind(
@@ -301,6 +313,8 @@ def tokenizer_part(folder: RunFolder, run: RunDocument) -> Path:
     So a tokenizer learned before the run document was changed is not taken for the new one.
     """
     choices = run.model_dump(mode="json", include={"tokenizer": True, "roster": True})
+    if seals_counts(run):
+        choices["run"] = run.digest  # in whose log it was learned
     return folder.root / f"tokenizer-{digest_json(choices)[7:19]}.json"
 
 
@@ -319,6 +333,7 @@ def _tokenizer(
     folder: RunFolder,
     run: RunDocument,
     assembly: Assembly,
+    chronicle: Chronicle | None,
     watcher: Watcher,
 ) -> Tokenizer:
     """The tokenizer in force: kept from the base, found by an earlier start, or learned now."""
@@ -331,29 +346,73 @@ def _tokenizer(
         return Tokenizer(digest, folder.objects.verified_path(digest))
     parallel = parallel_set(federation, run)
     began_s = time.monotonic()
-    session = learn_tokenizer(
-        run,
-        assembly,
-        parallel=parallel.learn if parallel is not None else None,
-        member_languages={member.id: member.languages for member in run.roster},
-        watcher=watcher,
-    )
-    text = session.tokenizer_json()
+    if chronicle is not None and seals_counts(run):
+        text, exchanges = _learn_sealed(federation, folder, run, assembly, chronicle, watcher), 1
+    else:
+        session = learn_tokenizer(
+            run,
+            assembly,
+            parallel=parallel.learn if parallel is not None else None,
+            member_languages={member.id: member.languages for member in run.roster},
+            watcher=watcher,
+        )
+        text, exchanges = session.tokenizer_json(), session.exchanges
     digest = folder.objects.put(text.encode())
     traffic = {member: assembly.engine.traffic(member) for member in run.member_ids}
+    size = NetworkTokenizer.from_json(text).size
     part = TokenizerPart(
         mode=run.tokenizer.mode,
-        vocabulary=NetworkTokenizer.from_json(text).size,
-        merges=session.chosen,
+        vocabulary=size,
+        merges=size - FIRST_MERGE_ID,
         digest=digest,
         parallel=parallel_counts(text, parallel.measure) if parallel is not None else {},
-        exchanges=session.exchanges,
+        exchanges=exchanges,
         bytes_up={member: t.up_bytes for member, t in traffic.items()},
         bytes_down={member: t.down_bytes for member, t in traffic.items()},
         seconds=time.monotonic() - began_s,
     )
     write_atomic(summary, canonical_json(part.model_dump(mode="json")))
     return Tokenizer(digest, folder.objects.path(digest))
+
+
+def _learn_sealed(
+    federation: FederationFolder,
+    folder: RunFolder,
+    run: RunDocument,
+    assembly: Assembly,
+    chronicle: Chronicle,
+    watcher: Watcher,
+) -> str:
+    """The tokenizer that the log holds, or that one sealed sum of counts gives now."""
+    seat = chronicle.state.runs.get(run.digest)
+    if seat is not None and seat.tokenizer is not None:
+        return folder.objects.get(seat.tokenizer).decode()
+    words = cut_words(_learning_lines(federation, run))
+    spec = run.tokenizer
+    coordinator = CountingCoordinator(
+        run,
+        folder,
+        assembly,
+        tokenizer=Tokenizer(None, None),
+        chronicle=chronicle,
+        clock=SystemClock(),
+        watcher=watcher,
+    )
+    learned = coordinator.learn(MergeList.of(words, mode=spec.mode, merges=spec.merges))
+    watcher.note(learned_words(learned))
+    return learned.tokenizer
+
+
+def _learning_lines(federation: FederationFolder, run: RunDocument) -> Lines:
+    """Lines of the parallel set that tokenizers are learned on.
+
+    Raises:
+        DocumentError: no member of the roster declares a language.
+    """
+    _declared_lines(federation, run)
+    parallel = parallel_set(federation, run)
+    assert parallel is not None  # noqa: S101 - just found
+    return parallel.learn
 
 
 def parallel_counts(tokenizer: str, lines: Mapping[str, Sequence[str]]) -> dict[str, ParallelCount]:

@@ -96,13 +96,15 @@ class CallRound(Document):
 class SealStep(Document):
     """Take the next step of sealed mode; what about is in the log, under this cosigned checkpoint.
 
-    `key`, `beacon`, `secrets`: of the epoch that is open; payload of `key`: the parallel set.
+    `key`, `beacon`, `secrets`: of the epoch that is open; payload of `key`: the parallel set, or
+    before there is a tokenizer the list of merges.
+    `setup`, `count`: of the plan for counts that is open; `unmask` too.
     `train`, `unmask`: of the round that is open; payload of `train`: its table of scales.
     `resend`: once more what was masked in that round before this process was started, if anything.
     """
 
     kind: Literal["seal_step"] = "seal_step"
-    step: Literal["key", "beacon", "secrets", "train", "resend", "unmask"]
+    step: Literal["key", "beacon", "secrets", "setup", "count", "train", "resend", "unmask"]
     about: DigestText
     """The epoch, or the plan."""
     note: Note

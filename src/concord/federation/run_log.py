@@ -17,9 +17,10 @@ from concord.federation.records import RunFolder
 from concord.ledger.entries import Entry
 from concord.ledger.round_record import RoundRecord
 from concord.ledger.sealed.book import SealBook
-from concord.ledger.state import sealing
+from concord.ledger.state import epochs
 from concord.ledger.state.gates import REVIEW_ROUNDS
 from concord.ledger.state.model import REVIEW_STRIKES, RunSeat
+from concord.ledger.statements.counting import CountsPlanned
 from concord.ledger.statements.fields import Body
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.rounds import (
@@ -179,22 +180,40 @@ class RunLog:
 
     def sealed_roster(self) -> tuple[str, ...]:
         """Members that a sealed round is called with."""
-        return sealing.sealed_roster(self._chronicle.state, self.seat, self._run, self.now())
+        return epochs.sealed_roster(self._chronicle.state, self.seat, self._run, self.now())
 
     def now(self) -> int:
         return self._chronicle.now()
 
     def able(self) -> tuple[str, ...]:
         """Members of a sealed run that may take part now, with or without keys."""
-        return sealing.able(self._chronicle.state, self._run, self.now())
+        return epochs.able(self._chronicle.state, self._run, self.now())
 
     def must_renew(self) -> str:
         """Why no sealed round can be called before keys are made anew; empty if one can."""
-        return sealing.must_renew(self.seat, self._run, self.now())
+        return epochs.must_renew(self.seat, self._run, self.now())
 
     def may_renew(self) -> str:
         """Why keys may be made anew; empty if they may not."""
-        return sealing.may_renew(self._chronicle.state, self.seat, self._run, self.now())
+        return epochs.may_renew(self._chronicle.state, self.seat, self._run, self.now())
+
+    def plan_counts(self, merges: Digest) -> Digest:
+        """Ask for counts of a list of merges; returns the digest of the plan's statement.
+
+        Raises:
+            StatementRefused: keys are lacking, or members did not agree on this list.
+        """
+        seat = self.seat
+        if seat.epoch is None:
+            raise FederationError("counts were asked for without keys", where="log")
+        body = CountsPlanned(
+            attempt=seat.attempt,
+            term=self._chronicle.state.term,
+            roster=self.sealed_roster(),
+            epoch=seat.epoch.digest,
+            merges=merges,
+        )
+        return self._say(body, 0).statement.digest
 
     def seal(self, body: Body, round_: int | None = None) -> Entry:
         """A statement of the coordinator in sealed mode."""

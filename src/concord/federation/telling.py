@@ -24,7 +24,7 @@ class Telling:
     def tell_all(self) -> None:
         """Make a checkpoint, and send every seated member what it has not seen up to it."""
         self._chronicle.seal()
-        self._asked = set(self._assembly.seated)
+        self._asked = set(self._assembly.listening)
         for member in sorted(self._asked):
             self.tell(member)
 

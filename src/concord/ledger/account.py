@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from concord.base.digest import Digest
 from concord.ledger.entries import Entry
-from concord.ledger.sealed.book import RoundBook, SealBook
+from concord.ledger.sealed.book import CountBook, RoundBook, SealBook
+from concord.ledger.statements.counting import TokenizerLearned
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.rounds import (
     Measured,
@@ -55,6 +56,16 @@ class Measurement:
     body: Measured
 
 
+@dataclass(frozen=True)
+class LearnedTokenizer:
+    """A tokenizer that was learned from sealed counts, and what they were made of."""
+
+    place: str
+    body: TokenizerLearned
+    counts: CountBook | None
+    """None where it was learned from the public list alone."""
+
+
 @dataclass
 class RunAccount:
     """One run that was opened."""
@@ -63,6 +74,7 @@ class RunAccount:
     place: str
     """Of its opening."""
     opening: RunOpening
+    learned: LearnedTokenizer | None = None
     rounds: list[CommittedRound] = field(default_factory=list)
     measurements: list[Measurement] = field(default_factory=list)
 
@@ -97,6 +109,7 @@ class Account:
     seals: SealBook | None = None
     """Gathers what sealed rounds are made of."""
     _plans: dict[Digest, _Plan] = field(default_factory=dict)
+    _learned: dict[Digest, LearnedTokenizer] = field(default_factory=dict)
 
     def add(self, index: int, entry: Entry) -> None:
         """Take note of an entry that was accepted at this place of the log."""
@@ -109,10 +122,13 @@ class Account:
             self.seals.add(entry)
         match body:
             case RunOpening():
-                self.runs[run] = RunAccount(run, place, body)
+                self.runs[run] = RunAccount(run, place, body, self._learned.get(run))
+            case TokenizerLearned():
+                counts = None if self.seals is None else self.seals.counts.pop(run, None)
+                self._learned[run] = LearnedTokenizer(place, body, counts)
             case RoundPlan():
                 self._plans[run] = _Plan(body)
-            case UpdateSent() | UpdateCommitted():
+            case UpdateSent() | UpdateCommitted() if run in self._plans:
                 self._plans[run].sent[party] = body
             case Refused():
                 self._plans[run].declined.add(party)

@@ -1,8 +1,9 @@
 """Which objects a reader of a log needs, and which were dropped lawfully.
 
-Needed: charters with all their files, run documents, and of each run the first base, the tokenizer,
-the records, every update that was merged, and the base that it has now. Not needed, since they are
-computed again from these: bases in between, outer steps, what the outer optimiser keeps. Updates
+Needed: charters with all their files, run documents, and of each run the first base, the tokenizer
+with the masked counts that it was learned from, the records, every update that was merged, and the
+base that it has now. Not needed, since they are computed again from these: bases in between, outer
+steps, what the outer optimiser keeps. Updates
 that were left out are not kept, but for those that a probe gate spoke against. Dataset records are
 public, and copied where they are at hand; evidence of gates may stay with whoever signed.
 """
@@ -57,6 +58,11 @@ def _of_run(run: RunAccount) -> Iterator[Need]:
     yield Need(opening.record, "record of the first base", run.place)
     if opening.tokenizer is not None:
         yield Need(opening.tokenizer, "tokenizer", run.place)
+    if run.learned is not None:
+        place, learned = run.learned.place, run.learned.body
+        yield Need(learned.merges, "list of merges", place)
+        for member, counts in sorted(learned.counts.items()):
+            yield Need(counts, f"masked counts of {member}", place)
     if opening.probes is not None:
         yield Need(opening.probes, "probes", run.place)
     for one in run.rounds:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from concord.base.digest import Digest
 from concord.ledger.statements.aftermath import Advisory, Matter, MatterAnswered, Recall
+from concord.ledger.statements.counting import CountsPlanned, TokenizerLearned
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
 from concord.ledger.statements.fields import Body
 from concord.ledger.statements.gates import GateReport
@@ -318,6 +319,14 @@ def _of_sealed_mode(body: Body) -> str:
             return f"names the survivor set of cohort {body.cohort}: {listed(body.members)}"
         case Unmasked():
             return "gives its shares, which take masks out of the sum and out of nothing else"
+        case CountsPlanned():
+            return (
+                f"asks {listed(body.roster)} for sealed counts of the merges of list"
+                f" {short(body.merges)}"
+            )
+        case TokenizerLearned():
+            whose = f"counts of {listed(body.counts)}" if body.counts else "public sentences alone"
+            return f"learns tokenizer {short(body.tokenizer)} from {whose}"
     return f"says something of kind {body.KIND}"
 
 

@@ -38,6 +38,7 @@ from concord.ledger.reader import LogReader
 from concord.ledger.replay import ReplayedRound, Replayer
 from concord.ledger.replica import Replica
 from concord.ledger.sealed.book import SealBook
+from concord.ledger.sealed.learned import check_learned
 from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import State
 from concord.ledger.statements.evidence import DatasetRecord
@@ -236,10 +237,22 @@ class Verification:
             for run in runs:
                 self.work += self._replay(run)
             rounds = sum(len(run.rounds) for run in runs)
+            wrong = self._tokenizers(runs)
             updates = sum(len(one.body.merged) for run in runs for one in run.rounds)
-            wrong = [f for by in self.replayed.values() for one in by.values() for f in one.faults]
+            wrong += [f for by in self.replayed.values() for one in by.values() for f in one.faults]
             note = f"; shares that do not hold: {'; '.join(wrong)}" if wrong else ""
-            done(f"{rounds:,} bases computed again from {updates:,} updates{note}")
+            learned = sum(run.learned is not None for run in runs)
+            also = f", {learned:,} tokenizers from sealed counts" if learned else ""
+            done(f"{rounds:,} bases computed again from {updates:,} updates{also}{note}")
+
+    def _tokenizers(self, runs: list[RunAccount]) -> list[str]:
+        """Compute tokenizers again that were learned from sealed counts; finds wrong shares."""
+        found: list[str] = []
+        for run in runs:
+            if run.learned is not None:
+                document = self._library.run(run.document)
+                found += check_learned(document, run.learned, self.objects)
+        return found
 
     def _replay(self, run: RunAccount) -> int:
         """Compute a run's bases again; returns parameters times updates."""

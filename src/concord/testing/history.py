@@ -347,6 +347,7 @@ class RunHistory:
     history: History
     run: RunDocument
     probes: Digest | None = None
+    tokenizer: Digest | None = None
     plan: Entry | None = None
     norms: NormHistory = field(default_factory=NormHistory)
     base: Path = Path()
@@ -362,9 +363,13 @@ class RunHistory:
         arrays = (np.full(spec.shape, 0.5, np.float32) for spec in specs)
         first = write_tensors(self.base, specs, arrays)
         self._keep(self.base)
-        record = RoundRecord(run=self.digest, round=0, previous=None, base=first)
+        record = RoundRecord(
+            run=self.digest, round=0, previous=None, base=first, tokenizer=self.tokenizer
+        )
         self.record = self.history.objects.put(record.data)
-        opening = RunOpening(first_base=first, probes=self.probes, record=self.record)
+        opening = RunOpening(
+            first_base=first, tokenizer=self.tokenizer, probes=self.probes, record=self.record
+        )
         self.coordinator(opening)
 
     @property

@@ -21,6 +21,9 @@ from concord.base.clock import SystemClock
 from concord.base.digest import Digest, digest_bytes, digest_file
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
 from concord.charter.run import Document, RunDocument, parse_run
+from concord.data.bpe.listed import MergeList
+from concord.data.bpe.pairs import Ints
+from concord.data.bpe.words import count_words
 from concord.federation.folders import MemberFolder
 from concord.federation.frames import ConnectionLost, Frame, Payload, receive_frame, send_frame
 from concord.federation.member.voice import MemberVoice
@@ -46,6 +49,7 @@ from concord.federation.messages import (
     decode_message,
     encode_message,
 )
+from concord.federation.sealed.count_part import CountingPart
 from concord.federation.sealed.part import Seal, SealedPart, Tell
 from concord.federation.sealed.pen import Masked
 from concord.federation.work import Train, UpdateHeader, Withheld
@@ -89,6 +93,8 @@ class ScriptedMember:
         self._spool = spool
         self._voice = MemberVoice(MemberFolder(folder), SystemClock())
         self._sealed: SealedPart | None = None
+        self._counting: CountingPart | None = None
+        self._encoding = False
 
     def serve(self) -> bool:
         """Handle one message; False at the end of the run."""
@@ -98,6 +104,7 @@ class ScriptedMember:
             case Prepare():
                 self._prepare(message)
             case UseTokenizer():
+                self._encoding = True
                 first = self._first_base()[1]
                 self._send(Ready(tokens=1, first_base=first, held=None, held_round=0))
             case SendBase():
@@ -152,6 +159,8 @@ class ScriptedMember:
     def _say(self, entry: Entry, payload: Payload = None) -> None:
         if payload is not None and self._does("die_at_sending", entry.statement.binding.round or 0):
             os._exit(9)
+        if isinstance(payload, Path) and self._does("lie_about_length", 0):
+            payload.write_bytes(payload.read_bytes() + b"\0\0\0\0")
         self._send(Said(entry=entry.data.decode()), payload)
 
     def _answer(self, call: CallRound) -> None:
@@ -196,6 +205,9 @@ class ScriptedMember:
         round_ = self._voice.round_of(self._run.digest)
         if self._does(f"die_at_{step.step}", round_):
             os._exit(9)
+        if not self._encoding:
+            self._counts.answer(step, frame.read_payload(), self._say)
+            return
         if step.step == "train" and self._does("change_policy", round_):
             self._change_policy()
         payload = frame.read_payload()
@@ -203,8 +215,21 @@ class ScriptedMember:
             self._part.train(step, payload, self._say, lambda: False, lambda _: lambda *_: None)
         elif step.step == "resend":
             self._part.resend(step, self._say)
+            (self._folder / "resent").touch()
         else:
             self._part.answer(step, payload, self._say)
+
+    @property
+    def _counts(self) -> CountingPart:
+        assert self._run is not None  # noqa: S101 - prepared before
+        if self._counting is None:
+            folder = MemberFolder(self._folder)
+            self._counting = CountingPart(folder, self._run, self, self._voice)
+        return self._counting
+
+    def merges_made(self, listed: MergeList) -> Ints:
+        """Counts in the words that the script holds."""
+        return listed.counts(count_words([self._id, "the cat sat"], max_bytes=1 << 20))
 
     @property
     def base_path(self) -> Path:
@@ -220,6 +245,8 @@ class ScriptedMember:
         """Numbers in place of training, masked as a real member's."""
         del interrupted, on_progress
         time.sleep(2.0 if self._does("be_slow", plan.round) else PACE_S)
+        if self._does("wait_for_resend", plan.round):
+            self._wait_for_resend()
         if self._does("die", plan.round):
             os._exit(9)
         arrays = {
@@ -239,6 +266,13 @@ class ScriptedMember:
             mean_loss=1.0,
         )
         return header, masked
+
+    def _wait_for_resend(self) -> None:
+        """Keep the round open until a member that was killed has sent once more."""
+        for _ in range(600):
+            if list(self._folder.parent.glob("*/resent")):
+                return
+            time.sleep(0.1)
 
     def _train(self, call: CallRound, plan: Train) -> None:
         if self._does("die", plan.round):

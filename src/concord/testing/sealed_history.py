@@ -31,7 +31,7 @@ from concord.ledger.sealed.rounds import (
     sealed_inputs,
 )
 from concord.ledger.sealed.tables import first_clips
-from concord.ledger.state import sealing
+from concord.ledger.state import epochs
 from concord.ledger.statements.fields import Body
 from concord.ledger.statements.rounds import Merged, RoundCommitted, RoundPlan, RoundVoid
 from concord.ledger.statements.sealing import (
@@ -122,19 +122,19 @@ class SealedHistory:
         state, now = self.history.state, self.history.now
         seat = state.run(self.digest)
         number = 0 if seat.epoch is None else seat.epoch.number + 1
-        able = sealing.able(state, self.run, now)
+        able = epochs.able(state, self.run, now)
         self.coordinator(EpochOpened(number=number, members=able, reason="a test"), in_round=False)
         answering = able if asked is None else asked
         for member in answering:
-            body = self.pens[member].show_key(self.epoch, self.coverage)
+            body = self.pens[member].show_key(self.epoch, self.coverage.digest)
             self.say(body, member, in_round=False)
         self.coordinator(
-            KeysClosed(epoch=self.epoch.digest, keys=sealing.on_the_list(self._seat)),
+            KeysClosed(epoch=self.epoch.digest, keys=epochs.on_the_list(self._seat)),
             in_round=False,
         )
         for member in answering:
             self.say(self.pens[member].show_beacon(self.epoch), member, in_round=False)
-        cohorts = sealing.drawn_cohorts(self._seat, self.run)
+        cohorts = epochs.drawn_cohorts(self._seat, self.run)
         self.coordinator(CohortsDrawn(epoch=self.epoch.digest, cohorts=cohorts), in_round=False)
         for member in answering:
             self.say(self.pens[member].seal_keys(self.epoch), member, in_round=False)
@@ -157,7 +157,7 @@ class SealedHistory:
             "attempt": seat.attempt,
             "term": state.term,
             "base": seat.base,
-            "roster": sealing.sealed_roster(state, seat, self.run, self.history.now),
+            "roster": epochs.sealed_roster(state, seat, self.run, self.history.now),
             "inner_steps": inner_steps(self.run.rounds, seat.rounds),
             "codec": self.run.update.codec,
             "mode": "sealed",

@@ -9,7 +9,7 @@ symbol, so that the work of a merge is near the number of its occurrences, not t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +30,13 @@ class Change:
 
     born: Counts
     lost: Counts
-    merged: int = 0
-    """By how many symbols the text became shorter; not told to anyone."""
+    made: AnyInts = field(default_factory=lambda: np.empty(0, np.int64))
+    """How often each merge was made; not told to anyone."""
+
+    @property
+    def merged(self) -> int:
+        """By how many symbols the text became shorter."""
+        return int(self.made.sum())
 
 
 class WordChains:
@@ -86,12 +91,13 @@ class WordChains:
             self._alive[left] -= self._alive[first_new + rank]
             self._alive[right] -= self._alive[first_new + rank]
         if not len(left_at):
-            return Change(NO_COUNTS, NO_COUNTS)
+            return Change(NO_COUNTS, NO_COUNTS, np.zeros(len(pairs), np.int64))
         right_at = self._after[left_at]
         lost = self._lost(left_at, right_at, pairs[-1])
         self._link(left_at, right_at, new)
-        merged = int(self._weight[left_at].sum())
-        return Change(self._born(left_at, first_new), lost, merged)
+        weights = self._weight[left_at]
+        made = np.bincount(new - first_new, weights, len(pairs)).astype(np.int64)
+        return Change(self._born(left_at, first_new), lost, made)
 
     def _occurrences(self, pairs: Sequence[Pair]) -> tuple[AnyInts, AnyInts]:
         """Where each pair begins, rising within a pair, and the symbol it becomes."""

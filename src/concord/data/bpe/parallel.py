@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -15,16 +16,24 @@ WHOLE = 1 << 62
 
 
 class ParallelText:
-    """How many tokens each language needs, and how often a pair occurs in it, after each merge."""
+    """How many tokens each language needs, and how often a pair occurs in it, after each merge.
 
-    def __init__(self, sentences: Mapping[str, Sequence[str]]) -> None:
-        self.languages = tuple(sorted(sentences))
-        words = [count_words(sentences[language], max_bytes=WHOLE) for language in self.languages]
-        self._chains = [WordChains(counted) for counted in words]
+    Args:
+        words: Words of each language's sentences, with their counts.
+    """
+
+    def __init__(self, words: Mapping[str, Mapping[bytes, int]]) -> None:
+        self.languages = tuple(sorted(words))
+        self._chains = [WordChains(words[language]) for language in self.languages]
         self._tables = [PairTable() for _ in self.languages]
         for table, chains in zip(self._tables, self._chains, strict=True):
             table.add(chains.pairs())
         self._tokens_L = np.array([chains.tokens() for chains in self._chains], np.int64)
+
+    @classmethod
+    def cut(cls, sentences: Mapping[str, Sequence[str]]) -> Self:
+        """Of the same sentences in each language."""
+        return cls(cut_words(sentences))
 
     def tokens(self) -> Ints:
         """Tokens of each language now, shape (languages,)."""
@@ -53,3 +62,8 @@ class ParallelText:
             table.subtract(change.lost)
             table.add(change.born)
             self._tokens_L[place] -= change.merged
+
+
+def cut_words(sentences: Mapping[str, Sequence[str]]) -> dict[str, dict[bytes, int]]:
+    """Words of each language's sentences, with their counts."""
+    return {name: count_words(found, max_bytes=WHOLE) for name, found in sorted(sentences.items())}

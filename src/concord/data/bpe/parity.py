@@ -17,7 +17,7 @@ useful pair is left for any language, the most frequent pair of all members is m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -33,7 +33,7 @@ MIN_PARALLEL_COUNT = 2
 """Measured: 0 misses the goal for total tokens, 4 the one for the premium."""
 
 
-class _Ranking:
+class Ranking:
     """Pairs still to be chosen from, with their occurrences in each language, first come first."""
 
     def __init__(self, pairs: Sequence[Pair], parallel: ParallelText) -> None:
@@ -50,6 +50,33 @@ class _Ranking:
                 return pair, self._counts_PL[self._next]
             self._next += 1
         return None
+
+
+def fill_batch(
+    vocabulary: Vocabulary,
+    limit: int,
+    tokens_L: Ints,
+    due: Callable[[Ints], Ranking],
+    picked: Callable[[], None] = lambda: None,
+) -> list[Pair]:
+    """Add up to `limit` merges that can be made together, each from the ranking whose turn it is.
+
+    Args:
+        tokens_L: Tokens of each language now; overwritten by what they become.
+        due: The ranking to take from, by the tokens of each language.
+        picked: Called after each pick.
+    """
+    batch = Batch()
+    while len(batch.pairs) < limit:
+        found = due(tokens_L).first_outside(batch)
+        if found is None or not batch.admits(found[0]):
+            break
+        pair, saved_L = found
+        vocabulary.add(pair)
+        batch.add(pair)
+        tokens_L -= saved_L
+        picked()
+    return batch.pairs
 
 
 class LanguageCounts:
@@ -148,21 +175,17 @@ class ParityChoice:
 
     def choose(self, vocabulary: Vocabulary, limit: int) -> list[Pair]:
         """See `choice.Choice`."""
-        batch = Batch()
-        tokens_L = self._parallel.tokens()
-        rankings: dict[int, _Ranking] = {}
-        while len(batch.pairs) < limit:
-            found = self._due(tokens_L, rankings).first_outside(batch)
-            if found is None or not batch.admits(found[0]):
-                break
-            pair, saved_L = found
-            vocabulary.add(pair)
-            batch.add(pair)
-            tokens_L -= saved_L
-            self._picked += 1
-        return batch.pairs
+        rankings: dict[int, Ranking] = {}
 
-    def _due(self, tokens_L: Ints, rankings: dict[int, _Ranking]) -> _Ranking:
+        def due(tokens_L: Ints) -> Ranking:
+            return self._due(tokens_L, rankings)
+
+        def count() -> None:
+            self._picked += 1
+
+        return fill_batch(vocabulary, limit, self._parallel.tokens(), due, count)
+
+    def _due(self, tokens_L: Ints, rankings: dict[int, Ranking]) -> Ranking:
         """The ranking whose turn it is."""
         every = len(self._languages)
         if self._picked < self._global_merges:
@@ -177,7 +200,7 @@ class ParityChoice:
                 return ranking
         return self._ranking(_ALL, rankings)
 
-    def _ranking(self, whose: int, rankings: dict[int, _Ranking]) -> _Ranking:
+    def _ranking(self, whose: int, rankings: dict[int, Ranking]) -> Ranking:
         if whose not in rankings:
             if whose == _ALL:
                 pairs = self._all.ranking()
@@ -185,7 +208,7 @@ class ParityChoice:
                 pairs = self._others.ranking()
             else:
                 pairs = self._languages[whose].ranking(self._parallel)
-            rankings[whose] = _Ranking(pairs, self._parallel)
+            rankings[whose] = Ranking(pairs, self._parallel)
         return rankings[whose]
 
 

@@ -106,7 +106,7 @@ class MergeSession:
         else:
             self._floor = min_pair_count
             self._choice = ParityChoice(
-                ParallelText(self._parallel),
+                ParallelText.cut(self._parallel),
                 member_languages,
                 min_count=min_pair_count,
                 min_parallel_count=min_parallel_count,

@@ -9,6 +9,7 @@
     CallRound ─► Said(refusal), or Said(grant), Said(seal-setup)
     SealStep  ─► Said(key-epoch), Said(seal-beacon), Said(key-seal), Said(unmask), or
                  Progress…, Said(update-commit)
+    before there is a tokenizer (see `count_part`): SealStep ─► the same, and masked counts
     SealStep(resend) ─► Said(update-commit) once more, if this attempt's was kept, or nothing
 
 Before text is read for a round or a measurement, the member's policy is asked (`consent`).
@@ -58,6 +59,7 @@ from concord.federation.messages import (
     ToMember,
     UseTokenizer,
 )
+from concord.federation.sealed.count_part import CountingPart
 from concord.federation.sealed.part import SealedPart
 from concord.federation.work import Withheld
 from concord.ledger.entries import Entry
@@ -103,6 +105,7 @@ class MemberSession:
         self._training: MemberTraining | None = None
         self._voice = MemberVoice(folder, clock)
         self._sealed: SealedPart | None = None
+        self._counting: CountingPart | None = None
 
     def handle(self, message: ToMember, frame: Frame) -> bool:
         """Handle one message; False when the run is over.
@@ -170,6 +173,8 @@ class MemberSession:
         if self._group is not None:
             raise MessageRefused("the tokenizer was given already")
         text = self._prepared
+        if text.run.mode == "sealed":
+            self._counting_part.finish()
         tokenizer = frame.read_payload() or None
         text.use_tokenizer(tokenizer, message.digest)
         run = text.run
@@ -229,6 +234,9 @@ class MemberSession:
             self._say(self._voice.announce(call, work, header, size), payload)
 
     def _seal_step(self, step: SealStep, frame: Frame) -> None:
+        if self._training is None:
+            self._counting_part.answer(step, frame.read_payload(), self._say)
+            return
         part = self._sealed_part
         if step.step == "train":
             part.train(step, frame.read_payload(), self._say, self._interrupted, self._teller)
@@ -236,6 +244,15 @@ class MemberSession:
             part.resend(step, self._say)
         else:
             part.answer(step, frame.read_payload(), self._say)
+
+    @property
+    def _counting_part(self) -> CountingPart:
+        text = self._prepared
+        if text.run.mode != "sealed":
+            raise MessageRefused("the run is in open mode")
+        if self._counting is None:
+            self._counting = CountingPart(self._folder, text.run, text, self._voice)
+        return self._counting
 
     @property
     def _sealed_part(self) -> SealedPart:

@@ -12,6 +12,9 @@ from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import CheckpointError, DatasetsRevoked, MessageRefused
 from concord.charter.run import RunDocument
 from concord.data.bpe import CountingMember
+from concord.data.bpe.listed import MergeList
+from concord.data.bpe.pairs import Ints
+from concord.data.bpe.words import count_words
 from concord.data.prepare import TextSummary, prepare_parts, prepared_earlier, read_prepared
 from concord.data.samples import SampleOrder
 from concord.data.shards import TokenShards, write_shards
@@ -90,7 +93,10 @@ class MemberText:
 
         Raises:
             DatasetsRevoked: counts of revoked text are not given.
+            MessageRefused: counts of this run are sealed, and leave in no other form.
         """
+        if self.run.seal is not None and self.run.seal.tokenizer:
+            raise MessageRefused("asks in clear for counts that are sealed in this run")
         if self._revoked:
             raise DatasetsRevoked("counts of revoked text are not given", where=self.folder.id)
         if self._counting is None:
@@ -98,6 +104,17 @@ class MemberText:
                 self._texts("train"), max_bytes=self.run.tokenizer.sample_bytes
             )
         return self._counting.answer(request)
+
+    def merges_made(self, listed: MergeList) -> Ints:
+        """[merges] How often each merge of a public list is made in the text, to be sealed.
+
+        Raises:
+            DatasetsRevoked: counts of revoked text are not given.
+        """
+        if self._revoked:
+            raise DatasetsRevoked("counts of revoked text are not given", where=self.folder.id)
+        spec = self.run.tokenizer
+        return listed.counts(count_words(self._texts("train"), max_bytes=spec.sample_bytes))
 
     def use_tokenizer(self, data: bytes | None, digest: Digest | None) -> None:
         """Encode the text, or take the shards that an earlier start wrote.

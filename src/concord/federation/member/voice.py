@@ -32,7 +32,7 @@ from concord.ledger.keyring import KeyRing
 from concord.ledger.permission import Action, RoundAsked
 from concord.ledger.replica import Replica
 from concord.ledger.rotation import settle_keys
-from concord.ledger.sealed.book import EpochBook, RoundBook, SealBook
+from concord.ledger.sealed.book import CountBook, EpochBook, RoundBook, SealBook
 from concord.ledger.signer import Signer
 from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import PlanSeat, RunSeat
@@ -297,6 +297,20 @@ class MemberVoice:
         book = self._seals.rounds.get(run)
         if book is None or book.plan_digest != plan:
             raise MessageRefused("the plan is not of a sealed round")
+        return book
+
+    def sealed_counts(self, step: SealStep, run: Digest) -> CountBook:
+        """What the log holds of an open plan for counts, under a witnessed checkpoint.
+
+        Raises:
+            MessageRefused: the log holds another plan, or none.
+            SignatureRefused: too few witnesses signed the checkpoint.
+        """
+        self._require_witnessed(step)
+        self._open_plan(step.about, run)
+        book = self._seals.counts.get(run)
+        if book is None or book.plan_digest != step.about:
+            raise MessageRefused("the plan is not one for counts")
         return book
 
     def seal_says(self, body: Body, run: Digest, round_: int | None = None) -> Entry:

@@ -14,22 +14,18 @@ attempt is void, and members train anew for the next one.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from concord.base.canonical import canonical_json
 from concord.base.errors import (
-    FederationError,
     QuorumLost,
-    SealRefused,
     StatementRefused,
     UpdateRefused,
 )
 from concord.charter.schedule import inner_steps
-from concord.crypto.seal import differing_tags
 from concord.federation.assembly import Arrival, Departure
-from concord.federation.coordinator import TICK_S, Coordinator
-from concord.federation.frames import Payload
+from concord.federation.coordinator import TICK_S
 from concord.federation.merging import RunState
 from concord.federation.messages import Said, SealStep
 from concord.federation.rounds import (
@@ -42,18 +38,12 @@ from concord.federation.rounds import (
     decide,
 )
 from concord.federation.sealed.merging import SealedMerge, next_inputs
-from concord.ledger.sealed.book import EpochBook, RoundBook
-from concord.ledger.sealed.coverage import Coverage
-from concord.ledger.sealed.instance import sealed_instance
-from concord.ledger.state import sealing
+from concord.federation.sealed.table import SealedTable, set_up_alike
+from concord.ledger.sealed.book import RoundBook
+from concord.ledger.sealed.coverage import EVERYTHING, Coverage
+from concord.ledger.state.sealing import MAX_RELEASED
 from concord.ledger.statements.rounds import Granted, Refused
 from concord.ledger.statements.sealing import (
-    BeaconShown,
-    CohortsDrawn,
-    EpochOpened,
-    KeysClosed,
-    KeyShown,
-    KeysSealed,
     MaskingSet,
     SealSetUp,
     SurvivorSet,
@@ -61,20 +51,17 @@ from concord.ledger.statements.sealing import (
     UpdateCommitted,
 )
 
-MAX_EPOCHS = 5
-"""So often keys are asked for before a round, until a cohort is complete."""
 Parallel = Mapping[str, list[str]]
-_Step = type[KeyShown] | type[BeaconShown] | type[KeysSealed] | type[Unmasked]
 
 
-class SealedCoordinator(Coordinator):
+class SealedCoordinator(SealedTable):
     """Runs the rounds of a sealed run.
 
     Before `run`, `cover` has to be told which vocabulary rows are left out.
     """
 
-    _coverage = Coverage(b"")
-    _parallel: bytes = b"{}"
+    _coverage = EVERYTHING
+    _agreed = EVERYTHING.encode()
 
     def cover(self, coverage: Coverage, parallel: Parallel) -> None:
         """Leave vocabulary rows out.
@@ -84,105 +71,7 @@ class SealedCoordinator(Coordinator):
             parallel: The lines by which they find them.
         """
         self._coverage = coverage
-        self._parallel = canonical_json(dict(parallel))
-
-    # --- epochs -----------------------------------------------------------------------------
-
-    def _renew_keys(self) -> None:
-        """Ask for keys if that is needed, or if somebody waits to come in.
-
-        Raises:
-            QuorumLost: again and again too few members give keys.
-        """
-        for _ in range(MAX_EPOCHS):
-            must, may = self._log.must_renew(), self._log.may_renew()
-            if not must and not (may and self._someone_waits()):
-                return
-            try:
-                self._epoch(must or may)
-            except (StatementRefused, SealRefused) as error:
-                self._watcher.note(f"keys could not be made: {error.message}")
-            self._wait_for_seats()
-        if must := self._log.must_renew():
-            raise QuorumLost(
-                f"no cohort has its keys: {must}",
-                remedy="see why members fail, then `concord run --resume`",
-            )
-
-    def _someone_waits(self) -> bool:
-        epoch = self._log.seat.epoch
-        return epoch is not None and any(m not in epoch.sealed for m in self._assembly.seated)
-
-    def _epoch(self, why: str) -> None:
-        seat = self._log.seat
-        number = 0 if seat.epoch is None else seat.epoch.number + 1
-        self._folder.objects.put(self._coverage.encode())
-        self._log.seal(EpochOpened(number=number, members=self._log.able(), reason=why))
-        epoch = self._epoch_book
-        self._watcher.note(f"sealed mode: {why}; members make keys")
-        self._ask(KeyShown, "key", epoch.digest, self._log.able(), self._parallel)
-        now = self._log.seat.epoch
-        assert now is not None  # noqa: S101 - just opened
-        self._log.seal(KeysClosed(epoch=epoch.digest, keys=sealing.on_the_list(now)))
-        self._ask(BeaconShown, "beacon", epoch.digest, epoch.keys)
-        now = self._log.seat.epoch
-        assert now is not None  # noqa: S101 - as above
-        cohorts = sealing.drawn_cohorts(now, self._run)
-        self._log.seal(CohortsDrawn(epoch=epoch.digest, cohorts=cohorts))
-        if epoch.agreed_coverage != self._coverage.digest:
-            raise FederationError(
-                "members leave out other vocabulary rows than this coordinator",
-                remedy="use the same parallel set and versions everywhere",
-            )
-        self._ask(KeysSealed, "secrets", epoch.digest, [m for one in cohorts for m in one])
-        sizes = ", ".join(str(len(one)) for one in cohorts)
-        self._watcher.note(f"sealed mode: cohorts of {sizes}")
-
-    @property
-    def _epoch_book(self) -> EpochBook:
-        return self._log.seals.epochs[self._run.digest]
-
-    def _ask(
-        self,
-        wanted: _Step,
-        step: str,
-        about: str,
-        members: Iterable[str],
-        payload: Payload = None,
-    ) -> None:
-        """Ask members for one statement each, and take what comes until all came or patience ends.
-
-        Those who come too late are told what was decided without them.
-        """
-        self._witness_all(enough=True)
-        message = SealStep.model_validate(
-            {"step": step, "about": about, "note": self._log.publish().encode().decode()}
-        )
-        waiting = set()
-        for member in members:
-            if member in self._assembly.seated and self._telling.knows_all(member):
-                self._engine.send(member, message, payload)
-                waiting.add(member)
-        began_s = self._clock.monotonic_s()
-        while waiting and self._clock.monotonic_s() - began_s < self._patience_s:
-            arrival = self._assembly.next(TICK_S)
-            if isinstance(arrival, Departure):
-                self._left(arrival)
-                waiting.discard(arrival.member)
-            elif arrival is not None and isinstance(arrival.message, Said):
-                if self._heard(arrival, wanted):
-                    waiting.discard(arrival.member)
-            else:
-                self._take(arrival)
-
-    def _heard(self, arrival: Arrival, wanted: _Step) -> bool:
-        """Whether a statement is the one that was asked for; it is in the log then."""
-        arrival.frame.drop_payload()
-        try:
-            return isinstance(self._log.hear(arrival).statement.body, wanted)
-        except StatementRefused as error:
-            self._watcher.refused(arrival.member, self._folder_round(), str(error))
-            return False
+        self._agree_on(coverage.encode(), canonical_json(dict(parallel)))
 
     # --- one round --------------------------------------------------------------------------
 
@@ -223,7 +112,7 @@ class SealedCoordinator(Coordinator):
 
     def _assert_not_exhausted(self) -> None:
         seat = self._log.seat
-        if seat.released >= sealing.MAX_RELEASED:
+        if seat.released >= MAX_RELEASED:
             raise QuorumLost(
                 f"{seat.released} attempts at round {seat.rounds + 1} came to a survivor set and"
                 " no further: a third would tell more of single updates",
@@ -424,34 +313,6 @@ class SealedCoordinator(Coordinator):
             return ""
         out = "; ".join(f"{m}: {why}" for m, why in answers.left_out.items())
         return f"{len(opened)} updates are in sums that could be opened, {needed} needed; {out}"
-
-
-def set_up_alike(run: str, book: RoundBook, number: int) -> tuple[list[str], dict[str, str]]:
-    """Members of a cohort whose set-ups agree with each other's, and why the others' do not.
-
-    Who was shown another plan, roster or base has another context. Where the tags of a pair differ
-    though both have the same, the one with more such pairs is left out first.
-    """
-    cohort = book.epoch.cohorts[number]
-    ctx = sealed_instance(run, book, cohort).ctx
-    reasons: dict[str, str] = {}
-    setups = {}
-    for index, member in enumerate(cohort.members):
-        setup = book.setups.get(member)
-        if setup is not None and setup.ctx == ctx:
-            setups[index] = setup
-        elif setup is not None:
-            reasons[member] = "was set up for another plan, roster or base"
-    while pairs := differing_tags(setups):
-        counts: dict[int, int] = {}
-        for index in (one for pair in pairs for one in pair):
-            counts[index] = counts.get(index, 0) + 1
-        worst = max(sorted(counts), key=lambda index: counts[index])
-        pair = next(pair for pair in pairs if worst in pair)
-        partner = pair[0] if pair[1] == worst else pair[1]
-        reasons[cohort.members[worst]] = f"shares no key with {cohort.members[partner]}"
-        del setups[worst]
-    return [cohort.members[index] for index in sorted(setups)], reasons
 
 
 def sum_fault(book: RoundBook, members: Collection[str]) -> str:

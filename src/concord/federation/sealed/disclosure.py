@@ -7,7 +7,7 @@ from pathlib import Path
 from concord.base.digest import Digest
 from concord.base.errors import SealRefused
 from concord.federation.sealed.epochs import EpochStore
-from concord.federation.sealed.pen import epoch_name
+from concord.federation.sealed.key_pen import epoch_name
 from concord.federation.sealed.store import SealStore
 from concord.ledger.sealed.book import RoundBook
 from concord.ledger.sealed.dispute import Shown, header_of

@@ -85,7 +85,11 @@ class SealedPart:
             case "key":
                 self._coverage = self._trainer.coverage(payload)
                 write_atomic(self._coverage_path, self._coverage.encode(), mode=0o600)
-                say(self._voice.seal_says(self._pen.show_key(epoch, self._coverage), self._digest))
+                say(
+                    self._voice.seal_says(
+                        self._pen.show_key(epoch, self._coverage.digest), self._digest
+                    )
+                )
             case "beacon":
                 say(self._voice.seal_says(self._pen.show_beacon(epoch), self._digest))
             case "secrets":

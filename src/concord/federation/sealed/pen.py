@@ -1,8 +1,6 @@
-"""A member's part of sealed rounds: what it derives, checks, keeps, and says.
+"""A member's part of sealed rounds: scales that follow, values that are bounded, one masked file.
 
-Everything that may be said once is first kept by `EpochStore` and `SealStore`. What the member
-believes of keys, sets and survivors is what its own copy of the log holds, under a checkpoint that
-enough witnesses signed: nothing that a coordinator merely claims.
+What is the same for every sealed sum, keys, sets and shares, stands in `key_pen`.
 """
 
 from __future__ import annotations
@@ -18,40 +16,24 @@ import numpy as np
 from concord.base.canonical import canonical_json, parse_canonical
 from concord.base.digest import Digest, digest_file
 from concord.base.errors import SealRefused
-from concord.base.files import atomic_file
 from concord.base.tensors import FloatArray
 from concord.charter.run import RunDocument
-from concord.crypto.base64text import to_base64
 from concord.crypto.seal import (
-    Cohort,
-    Instance,
-    OwnSetup,
-    check_setups,
     chunk_root,
-    make_setup,
-    mask,
-    mask_keys,
-    receive_shares,
     value_commitment,
 )
 from concord.crypto.seal.masks import Keystream
-from concord.crypto.seal.ring import SignedArray
-from concord.federation.sealed.epochs import EpochStore
-from concord.federation.sealed.store import Commitment, InstanceStore, SealStore, file_root
+from concord.federation.sealed.key_pen import AnySum, KeyPen
+from concord.federation.sealed.store import Commitment, file_root
 from concord.ledger.arithmetic import RoundInputs
-from concord.ledger.sealed.book import EpochBook, RoundBook
+from concord.ledger.sealed.book import RoundBook
 from concord.ledger.sealed.coverage import Coverage
 from concord.ledger.sealed.exposure import score_of
-from concord.ledger.sealed.instance import indices, raw, sealed_instance
 from concord.ledger.sealed.rounds import SealedInputs, expected_header, sealed_inputs
 from concord.ledger.sealed.tables import clips_of, first_clips, norm_limits
 from concord.ledger.sealed.values import quantised, weighing
 from concord.ledger.statements.sealing import (
-    BeaconShown,
-    KeyShown,
-    KeysSealed,
     SealSetUp,
-    Unmasked,
     UpdateCommitted,
 )
 from concord.update.integer.scales import LARGEST_CHANGE, ScaleTable
@@ -72,7 +54,7 @@ class Masked:
     hidden: str
 
 
-class SealPen:
+class SealPen(KeyPen):
     """One member's secrets and steps in the sealed rounds of one run.
 
     Args:
@@ -82,53 +64,20 @@ class SealPen:
     """
 
     def __init__(self, folder: Path, member: str, run: RunDocument) -> None:
-        self._folder, self._member, self._run = folder, member, run
-        self._digest = run.digest
-        self._store = SealStore(folder)
+        super().__init__(folder, member, run)
         self._clips: tuple[int, dict[str, float]] | None = None
         """c_T of the round that was seen last, with its number."""
 
-    # --- epochs -----------------------------------------------------------------------------
-
-    def show_key(self, epoch: EpochBook, coverage: Coverage) -> KeyShown:
-        """My key for the epoch, and the vocabulary rows that I leave out."""
-        content = to_base64(self._epoch(epoch).public().encode())
-        return KeyShown(epoch=epoch.digest, content=content, coverage=coverage.digest)
-
-    def show_beacon(self, epoch: EpochBook) -> BeaconShown:
-        """What my commitment was to.
+    def set_up(self, book: AnySum) -> SealSetUp:
+        """Enter the round.
 
         Raises:
-            SealRefused: my key is not on the list that was closed.
-        """
-        self._check_listed(epoch)
-        return BeaconShown(epoch=epoch.digest, beacon=self._epoch(epoch).beacon.hex())
-
-    def seal_keys(self, epoch: EpochBook) -> KeysSealed:
-        """Secrets for the others of my cohort."""
-        cohort, me = self._place(epoch)
-        keys = tuple(epoch.keys[member] for member in cohort.members)
-        sealed = self._epoch(epoch).sealed(raw(self._digest), keys, me)
-        return KeysSealed(epoch=epoch.digest, content=to_base64(sealed))
-
-    # --- a round ----------------------------------------------------------------------------
-
-    def set_up(self, book: RoundBook) -> SealSetUp:
-        """Enter the round: fresh seeds, dealt to the others of my cohort.
-
-        Raises:
-            SealRefused: a later round was entered before, a key of a pair is missing, or the sums
-                so far tell more of me than the run allows.
+            SealRefused: as of `KeyPen`, or the sums so far tell more of me than the run allows.
         """
         self._check_exposure(book)
-        kept = self._enter(book)
-        own = kept.setup(
-            lambda: make_setup(kept.instance, kept.cohort, self._me(book), self._keys(book),
-                               os.urandom)
-        )  # fmt: skip
-        return SealSetUp(plan=book.plan_digest, content=to_base64(own.public.encode()))
+        return super().set_up(book)
 
-    def _check_exposure(self, book: RoundBook) -> None:
+    def _check_exposure(self, book: AnySum) -> None:
         seal = book.epoch.seal
         if seal.leak_limit >= 1:
             return
@@ -137,25 +86,6 @@ class SealPen:
             message = f"sums so far tell of my mean update with a score of {score:.2f}"
             remedy = "stay out of this run, or have members adopt one with another limit"
             raise SealRefused(message, where="seal.leak_limit", remedy=remedy)
-
-    def accept_masking_set(self, book: RoundBook) -> None:
-        """Check and keep the masking set, before any training.
-
-        1. It is complete enough, and holds me.
-        2. The tags of all pairs agree: everybody was shown the same base, plan and roster.
-        3. Everybody's shares for me are those that it committed to.
-
-        Raises:
-            SealRefused, SealVoid: one of these does not hold, or another set was kept before.
-        """
-        kept, cohort = self._enter(book), self._place(book.epoch)[0]
-        members = book.masking.get(book.epoch.number_of(self._member) or 0, ())
-        if not members:
-            raise SealRefused("there is none for my cohort in the log", where="masking set")
-        kept.masking_set(indices(cohort, members))
-        setups = {cohort.index(m): book.setups[m] for m in members}
-        check_setups(kept.instance, cohort, setups)
-        receive_shares(kept.setup(_no_setup), self._keys(book), setups)
 
     def open_scales(
         self, book: RoundBook, table: bytes, base: Path, coverage: Coverage
@@ -226,7 +156,7 @@ class SealPen:
         )
         root, salt = chunk_root(values.data.cast("B")), os.urandom(SALT_BYTES)
         header = expected_header(sealed, book, cohort, self._member).encode()
-        self._write(kept, book, header, values, sealed)
+        self._write(kept, book, header, values, sealed.table.ring)
         kept.commit(
             Commitment(
                 file_root=file_root(kept.vector_path),
@@ -259,96 +189,12 @@ class SealPen:
         value = parse_canonical(body, where="announced", max_bytes=MAX_ANNOUNCED_BYTES)
         return UpdateCommitted.model_validate(value), kept.vector_path
 
-    def unmask(self, book: RoundBook) -> Unmasked:
-        """My shares for the survivor set that the log holds.
-
-        Raises:
-            SealRefused: another one was kept before, I am not in it, or it is too small.
-        """
-        kept, cohort = self._enter(book), self._place(book.epoch)[0]
-        number = book.epoch.number_of(self._member) or 0
-        survivors = book.survivors.get(number, ())
-        if not survivors:
-            raise SealRefused("there is none for my cohort in the log", where="survivor set")
-        kept.survivor_set(indices(cohort, survivors))
-        setups = {cohort.index(m): book.setups[m] for m in book.masking[number]}
-        shares = receive_shares(kept.setup(_no_setup), self._keys(book), setups)
-        return Unmasked(plan=book.plan_digest, content=to_base64(kept.unmask(shares).encode()))
-
     # --- parts ------------------------------------------------------------------------------
 
     def _limits(self, sealed: SealedInputs) -> dict[str, float]:
         inputs = sealed.inputs
         clips = clips_of(sealed.table, inputs.update_layout.entries)
         return norm_limits(self._run, inputs.update_layout, inputs.round, clips)
-
-    def _write(
-        self,
-        kept: InstanceStore,
-        book: RoundBook,
-        header: bytes,
-        values: SignedArray,
-        sealed: SealedInputs,
-    ) -> None:
-        if kept.vector_path.exists():
-            raise SealRefused("a masked update of this round was written before", where="update")
-        cohort = kept.cohort
-        masked = indices(cohort, book.masking[book.epoch.number_of(self._member) or 0])
-        own = kept.setup(_no_setup)
-        keys = mask_keys(kept.instance, cohort, own, self._keys(book), masked)
-        vector = mask(values, sealed.table.ring, keys)
-        # Not synced: without the file a member drops out; what it may not do twice is synced.
-        with atomic_file(kept.vector_path, durable=False) as stream:
-            stream.write(header)
-            stream.write(vector.data.cast("B"))
-
-    def _epoch(self, epoch: EpochBook) -> EpochStore:
-        return EpochStore(self._folder, epoch_name(epoch.digest), self._member)
-
-    def _check_listed(self, epoch: EpochBook) -> None:
-        if self._member not in epoch.keys:
-            raise SealRefused("is not on the list of keys", where=self._member)
-
-    def _place(self, epoch: EpochBook) -> tuple[Cohort, int]:
-        number = epoch.number_of(self._member)
-        if number is None:
-            raise SealRefused("is in no cohort", where=self._member)
-        return epoch.cohorts[number], epoch.cohorts[number].index(self._member)
-
-    def _me(self, book: RoundBook) -> int:
-        return self._place(book.epoch)[1]
-
-    def _keys(self, book: RoundBook) -> dict[int, bytes]:
-        """PRK of each pair; the private key of the epoch is removed once all are there."""
-        cohort, me = self._place(book.epoch)
-        epoch, store = book.epoch, self._epoch(book.epoch)
-        found = store.pair_keys(cohort.size, me)
-        if found is None:
-            keys = tuple(epoch.keys[member] for member in cohort.members)
-            sealed = {
-                cohort.index(m): epoch.sealed[m]
-                for m in cohort.members
-                if m != self._member and m in epoch.sealed
-            }
-            found = store.complete(raw(self._digest), keys, me, sealed)
-            store.forget_others()
-        return found
-
-    def _instance(self, book: RoundBook) -> tuple[Instance, Cohort]:
-        cohort = self._place(book.epoch)[0]
-        return sealed_instance(self._digest, book, cohort), cohort
-
-    def _enter(self, book: RoundBook) -> InstanceStore:
-        return self._store.begin(*self._instance(book))
-
-
-def epoch_name(epoch: Digest) -> str:
-    """How the member's store names an epoch."""
-    return epoch.removeprefix("sha256:")[:32]
-
-
-def _no_setup() -> OwnSetup:
-    raise SealRefused("there is no set-up of this round", where="set-up")
 
 
 def _work(tensors: Mapping[str, FloatArray]) -> bytes:

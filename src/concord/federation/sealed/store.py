@@ -1,6 +1,7 @@
 """A member's memory of sealed sums: what may happen once only, on disk before anything is sent.
 
     position                    (round, fragment, attempt) and ctx of the last instance; only grows
+    unmasked                    of values that never change: the one instance that is unmasked
     spent                       training results that were committed, each with its instance
     <round>-<fragment>-<attempt>/
       setup                     seeds and the set-up that was published
@@ -163,6 +164,32 @@ class SealStore:
                 remedy = "train at least one fresh round before contributing again"
                 raise SealRefused(message, where="update", remedy=remedy)
         self.disk.replace(path, before + work + instance.ctx)
+
+    def forget(self) -> None:
+        """Remove all instances and epochs; what may be said once only stays known."""
+        with self.alone():
+            for pattern in ("*-*-*", "epoch-*"):
+                for path in sorted(self.folder.glob(pattern)):
+                    self.disk.remove(path)
+
+    def keep_only(self, instance: Instance) -> None:
+        """Note that this instance is unmasked, and so no other of this store, ever.
+
+        Raises:
+            SealRefused: another one was.
+        """
+        with self.alone():
+            Records(self.folder, self.disk).put("unmasked", instance.ctx)
+
+    def check_only(self, instance: Instance) -> None:
+        """Refuse an instance after another one was unmasked that all others exclude.
+
+        Raises:
+            SealRefused: `keep_only` was asked for another one.
+        """
+        if (Records(self.folder, self.disk).get("unmasked") or instance.ctx) != instance.ctx:
+            message = "another sum of the same values may be known"
+            raise SealRefused(message, where=f"instance {instance.position}")
 
     def _enter(self, instance: Instance) -> None:
         round_, fragment, attempt = instance.position

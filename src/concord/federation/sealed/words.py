@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concord.charter.run import RunDocument, SealSpec
+from concord.federation.sealed.counting import Learned
 from concord.ledger.sealed.coverage import Coverage
 
 USUAL_MINIMUM = 5
@@ -42,6 +43,17 @@ def _lowered(run: RunDocument, seal: SealSpec) -> list[str]:
             f" {seal.min_contributors} members declare them: others can read what these learn."
         )
     return found
+
+
+def learned_words(learned: Learned) -> str:
+    """From what the tokenizer was learned."""
+    if not learned.members:
+        return "no member's counts went into the tokenizer: public sentences alone decided"
+    return (
+        f"one sealed sum over {len(learned.members)} members chose the tokenizer's merges:"
+        f" {learned.known:,} of {learned.listed:,} listed merges were counted, the others are of"
+        " languages that too few members declare"
+    )
 
 
 def coverage_words(coverage: Coverage) -> str:

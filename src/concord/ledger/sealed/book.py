@@ -7,6 +7,7 @@ form that they must have; here is only what was said.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from concord.base.digest import Digest
 from concord.charter.run import RunDocument, SealSpec
@@ -14,6 +15,7 @@ from concord.crypto.base64text import from_base64
 from concord.crypto.seal import Cohort, EpochKey, Setup, Unmask
 from concord.ledger.entries import Entry
 from concord.ledger.state.library import Library
+from concord.ledger.statements.counting import CountsPlanned, TokenizerLearned
 from concord.ledger.statements.rounds import Granted, RoundCommitted, RoundPlan, RoundVoid
 from concord.ledger.statements.sealing import (
     BeaconShown,
@@ -62,12 +64,15 @@ class EpochBook:
         return next((n for n, one in enumerate(self.cohorts) if member in one.members), None)
 
 
+Plan = TypeVar("Plan", RoundPlan, CountsPlanned)
+
+
 @dataclass
-class RoundBook:
-    """One attempt at a sealed round."""
+class SumBook(Generic[Plan]):
+    """One attempt at a sealed sum: of a round's updates, or of counts before the first round."""
 
     plan_digest: Digest
-    plan: RoundPlan
+    plan: Plan
     round: int
     """Rounds committed before."""
     epoch: EpochBook
@@ -81,8 +86,14 @@ class RoundBook:
     """Survivor sets of the run that were named before."""
 
 
+RoundBook = SumBook[RoundPlan]
+CountBook = SumBook[CountsPlanned]
+
+
 class SealBook:
     """All of it, by run: the epoch in use, and the round that is open or was committed last.
+
+    `counts` holds the sum of counts that is open, or that the tokenizer was learned from.
 
     Args:
         library: For run documents.
@@ -92,6 +103,7 @@ class SealBook:
         self._library = library
         self.epochs: dict[Digest, EpochBook] = {}
         self.rounds: dict[Digest, RoundBook] = {}
+        self.counts: dict[Digest, CountBook] = {}
         self._released: dict[Digest, list[tuple[str, ...]]] = {}
 
     def add(self, entry: Entry) -> None:
@@ -114,16 +126,30 @@ class SealBook:
                     self.epochs[run],
                     released=tuple(self._released.get(run, ())),
                 )
+            case CountsPlanned():
+                self.counts[run] = CountBook(statement.digest, body, 0, self.epochs[run])
             case SealSetUp() | MaskingSet() | UpdateCommitted() | SurvivorSet() | Unmasked():
-                if isinstance(body, SurvivorSet):
-                    self._released.setdefault(run, []).append(body.members)
-                _take_of_round(self.rounds[run], statement)
+                self._take_of_sum(run, body.plan, statement)
             case Granted() if run in self.rounds:
                 self.rounds[run].granted[statement.author.party] = body
             case RoundVoid():
                 self.rounds.pop(run, None)
+                self.counts.pop(run, None)
+            case TokenizerLearned():
+                del self.epochs[run]
+                if body.plan is None:
+                    self.counts.pop(run, None)
             case RoundCommitted():
                 pass
+
+    def _take_of_sum(self, run: Digest, plan: Digest, statement: Statement) -> None:
+        counts = self.counts.get(run)
+        if counts is not None and counts.plan_digest == plan:
+            _take_of_round(counts, statement)
+            return
+        if isinstance(statement.body, SurvivorSet):
+            self._released.setdefault(run, []).append(statement.body.members)
+        _take_of_round(self.rounds[run], statement)
 
     def _run(self, digest: Digest) -> RunDocument:
         return self._library.run(digest)
@@ -147,7 +173,7 @@ def _take_of_epoch(epoch: EpochBook, statement: Statement) -> None:
             epoch.sealed[party] = from_base64(body.content)
 
 
-def _take_of_round(book: RoundBook, statement: Statement) -> None:
+def _take_of_round(book: SumBook[Any], statement: Statement) -> None:
     body, party = statement.body, statement.author.party
     match body:
         case SealSetUp():

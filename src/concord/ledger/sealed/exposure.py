@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from concord.base.digest import Digest
 from concord.crypto.seal import leak_score
 from concord.ledger.entries import Entry
+from concord.ledger.statements.counting import CountsPlanned
 from concord.ledger.statements.sealing import SurvivorSet
 
 Released = tuple[str, ...]
@@ -46,9 +47,12 @@ class Exposure:
 def released_sums(entries: Iterable[Entry]) -> dict[Digest, list[Released]]:
     """Survivor sets by run, in the order of the log."""
     found: dict[Digest, list[Released]] = {}
+    counting = set()
     for entry in entries:
         body, run = entry.statement.body, entry.statement.binding.run
-        if isinstance(body, SurvivorSet) and run is not None:
+        if isinstance(body, CountsPlanned):
+            counting.add(entry.statement.digest)  # sums of counts are of no update
+        if isinstance(body, SurvivorSet) and run is not None and body.plan not in counting:
             found.setdefault(run, []).append(body.members)
     return found
 

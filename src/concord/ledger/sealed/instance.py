@@ -10,9 +10,11 @@ whose sums may be known); the protocol counts two attempts, so pairs of them are
 
 from __future__ import annotations
 
+from typing import Any
+
 from concord.base.digest import Digest, digest_json
 from concord.crypto.seal import Cohort, IndexSet, Instance
-from concord.ledger.sealed.book import RoundBook
+from concord.ledger.sealed.book import SumBook
 
 
 def raw(digest: Digest) -> bytes:
@@ -20,7 +22,7 @@ def raw(digest: Digest) -> bytes:
     return bytes.fromhex(digest.removeprefix("sha256:"))
 
 
-def sealed_instance(run: Digest, book: RoundBook, cohort: Cohort) -> Instance:
+def sealed_instance(run: Digest, book: SumBook[Any], cohort: Cohort) -> Instance:
     """The instance of a cohort in a round."""
     plan = book.plan
     return Instance(

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from concord.base.digest import Digest
 from concord.base.tensors import TensorFile
@@ -21,7 +22,7 @@ from concord.charter.schedule import outer_rate
 from concord.crypto.seal import Cohort, Opening, Ring, open_instance
 from concord.crypto.seal.ring import SignedArray
 from concord.ledger.arithmetic import RoundInputs
-from concord.ledger.sealed.book import RoundBook
+from concord.ledger.sealed.book import RoundBook, SumBook
 from concord.ledger.sealed.coverage import Coverage
 from concord.ledger.sealed.instance import indices, raw, sealed_instance
 from concord.ledger.sealed.tables import Clips, clips_of, next_clips, scale_table
@@ -95,7 +96,7 @@ def check_masked_file(
     open_file(path, expected_header(sealed, book, cohort, member))
 
 
-def open_cohort(run: Digest, book: RoundBook, number: int) -> Opening:
+def open_cohort(run: Digest, book: SumBook[Any], number: int) -> Opening:
     """What unmasks the sum of a cohort, from the statements of its round.
 
     Raises:

@@ -29,6 +29,7 @@ from concord.ledger.state.signers import (
     required,
 )
 from concord.ledger.statements.aftermath import Advisory, Matter, MatterAnswered, Recall
+from concord.ledger.statements.counting import CountsPlanned, TokenizerLearned
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.membership import (
@@ -242,7 +243,7 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
         case RoundCommitted():
             return rounds.commit_round(state, body, statement, charter, run)
         case RoundVoid():
-            return rounds.void_round(state, body, statement)
+            return rounds.void_round(state, body, statement, run)
         case Measured() | MeasureRefused():
             return rounds.measure(state, body, statement)
         case RunClosed():
@@ -258,4 +259,6 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
             return rounds.of_epoch(state, body, statement, run)
         case SealSetUp() | MaskingSet() | UpdateCommitted() | SurvivorSet() | Unmasked():
             return rounds.of_sealed_round(state, body, statement, run)
+        case CountsPlanned() | TokenizerLearned():
+            return rounds.of_counting(state, body, statement, run)
     raise StatementRefused(f"kind {statement.kind!r} has no rule")

@@ -19,9 +19,10 @@ from concord.charter.pace import next_times, paced_steps
 from concord.charter.run import RunDocument
 from concord.charter.schedule import inner_steps
 from concord.ledger.arithmetic import merge_weights_of
-from concord.ledger.state import gates, sealing
+from concord.ledger.state import counting, epochs, gates, sealing
 from concord.ledger.state.model import PlanSeat, RunSeat, State, UpdateSeat, put
 from concord.ledger.state.privacy import spend
+from concord.ledger.statements.counting import CountsPlanned, TokenizerLearned
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.rounds import (
     Granted,
@@ -48,6 +49,7 @@ def open_run(state: State, body: RunOpening, statement: Statement, run: RunDocum
         raise StatementRefused(f"the run is {seat.standing} already")
     if run.gate.enabled != (body.probes is not None):
         raise StatementRefused("must name probes if the run has a gate, and only then")
+    counting.check_opening(seat, body, run)
     return _put(
         state,
         statement,
@@ -89,7 +91,7 @@ def plan_round(
     sealed = None
     if run.mode == "sealed":
         sealed = sealing.open_sealed(seat, body, run, now)
-        if body.roster != sealing.sealed_roster(state, seat, run, now):
+        if body.roster != epochs.sealed_roster(state, seat, run, now):
             raise StatementRefused("is not all who gave keys and may take part", where="roster")
     else:
         _check_roster(state, body, run, now)
@@ -335,9 +337,9 @@ def _end_probation(state: State, merged: tuple[str, ...], charter: Charter) -> S
     return state.model_copy(update={"members": members})
 
 
-def void_round(state: State, body: RoundVoid, statement: Statement) -> State:
-    """A planned round came to no end."""
-    seat = _open(state, statement)
+def void_round(state: State, body: RoundVoid, statement: Statement, run: RunDocument) -> State:
+    """A planned round came to no end, or a plan for counts."""
+    seat = _sealing(state, statement, run)
     plan = _plan_of_coordinator(seat, statement, body.plan)
     left = sealing.voided(seat, plan)
     return _put(state, statement, seat, plan=None, attempt=seat.attempt + 1, **left)
@@ -362,20 +364,20 @@ def close_run(state: State, body: RunClosed, statement: Statement, run: RunDocum
 
 
 def of_epoch(
-    state: State, body: sealing.EpochStatement, statement: Statement, run: RunDocument
+    state: State, body: epochs.EpochStatement, statement: Statement, run: RunDocument
 ) -> State:
     """A step of an epoch of keys."""
-    seat = _open(state, statement)
+    seat = _sealing(state, statement, run)
     if statement.binding.charter != state.charter:
         raise StatementRefused("is bound to another charter", where="charter")
-    return _put_seat(state, statement, sealing.of_epoch(state, seat, body, statement, run))
+    return _put_seat(state, statement, epochs.of_epoch(state, seat, body, statement, run))
 
 
 def of_sealed_round(
     state: State, body: sealing.RoundStatement, statement: Statement, run: RunDocument
 ) -> State:
-    """A step of a sealed round."""
-    seat = _open(state, statement)
+    """A step of a sealed round, or of a sealed sum of counts."""
+    seat = _sealing(state, statement, run)
     if statement.author.role == "coordinator":
         plan = _plan_of_coordinator(seat, statement, body.plan)
     else:
@@ -384,6 +386,21 @@ def of_sealed_round(
     if isinstance(body, UpdateCommitted):
         state = spend(state, statement.author.party, body.privacy)
     return _put(state, statement, seat, plan=changed)
+
+
+def of_counting(
+    state: State, body: CountsPlanned | TokenizerLearned, statement: Statement, run: RunDocument
+) -> State:
+    """A step of learning the tokenizer from sealed counts."""
+    seat = state.run(statement.binding.run)
+    if not counting.is_learning(seat, run):
+        raise StatementRefused("the run does not learn a tokenizer from sealed counts now")
+    _check_place(seat, statement)
+    if isinstance(body, CountsPlanned):
+        changed = counting.plan_counts(state, seat, body, statement, run)
+    else:
+        changed = counting.learn(seat, body, run)
+    return _put_seat(state, statement, changed)
 
 
 def check_run(run: RunDocument, state: State, charter: Charter) -> None:
@@ -453,6 +470,12 @@ def _open(state: State, statement: Statement, *, also_closed: bool = False) -> R
     if seat.standing == "open" or (also_closed and seat.standing == "closed"):
         return seat
     raise StatementRefused(f"the run is {seat.standing}, not open")
+
+
+def _sealing(state: State, statement: Statement, run: RunDocument) -> RunSeat:
+    """The run, if it is open, or learns its tokenizer from sealed counts."""
+    seat = state.run(statement.binding.run)
+    return seat if counting.is_learning(seat, run) else _open(state, statement)
 
 
 def _check_place(seat: RunSeat, statement: Statement) -> None:

@@ -11,6 +11,7 @@ from concord.charter.fields import Threshold
 from concord.crypto.keys import PublicKey
 from concord.ledger.state.model import State
 from concord.ledger.statements.aftermath import Advisory, Matter, MatterAnswered, Recall
+from concord.ledger.statements.counting import CountsPlanned, TokenizerLearned
 from concord.ledger.statements.evidence import DatasetRecord, GateEvidence, Release
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.membership import (
@@ -50,6 +51,8 @@ class Requirement:
 
 
 COORDINATOR_ONLY = (
+    CountsPlanned,
+    TokenizerLearned,
     RunOpening,
     RoundPlan,
     GateReport,

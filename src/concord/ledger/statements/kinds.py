@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concord.ledger.statements import (
     aftermath,
+    counting,
     evidence,
     gates,
     membership,
@@ -51,6 +52,8 @@ BODIES: tuple[type[Body], ...] = (
     sealing.UpdateCommitted,
     sealing.SurvivorSet,
     sealing.Unmasked,
+    counting.CountsPlanned,
+    counting.TokenizerLearned,
     evidence.DatasetRecord,
     evidence.GateEvidence,
     evidence.Release,
