@@ -12,7 +12,8 @@ CORPORA ?= ../shared/corpora
 .PHONY: help demo test check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-tokenizer-sealed bench-update bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
-        bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-serve bench-aggregation bench-load
+        bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-serve bench-aggregation bench-load \
+        bench-observe test-pages
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -38,6 +39,9 @@ demo: $(RUNS)  ## train a model of several nations' almanacs, compare, chat
 
 test: $(STAMP)  ## all tests, in random order, on two processes
 	$(BIN)/pytest -n 2 --dist worksteal
+
+test-pages: $(STAMP)  ## the public pages in a real browser (Debian: apt-get install chromium)
+	$(BIN)/pytest -s -p no:xdist tests/browser/browser_pages.py tests/browser/browser_proof.py
 
 check: format lint types contracts test  ## everything that must hold before a commit
 
@@ -117,6 +121,9 @@ bench-sealed-run: $(STAMP)  ## a sealed run beside an open one, per language; lo
 
 bench-sealed-time: $(STAMP)  ## a sealed round beside an open one, eight members, 50 MB
 	$(BIN)/python benchmarks/sealed_run_time.py
+
+bench-observe: $(STAMP)  ## the public pages of a log of a thousand rounds
+	$(BIN)/python benchmarks/observatory.py
 
 bench-gpu: $(STAMP)  ## eight members, 30 to 60 M parameters; needs a GPU
 	$(BIN)/python benchmarks/quality.py --preset gpu --corpora $(CORPORA) --out docs/benchmarks

@@ -54,7 +54,7 @@ def demo(
     console.print("Writing six nations' almanacs from Unicode CLDR …", style="dim")
     languages = make_almanac_federation(folder, MEMBERS, almanac_bytes=1_200_000, seed=seed)
     federation = FederationFolder(folder.resolve())
-    office = found_here(federation, "demo", languages)
+    office = found_here(federation, "demo", languages, almanac=True)
     describe_almanacs(office)
     charter = office.charter
     console.print(

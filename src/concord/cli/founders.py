@@ -15,7 +15,7 @@ jurisdiction = "KE"
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -53,13 +53,17 @@ class FoundersFile(Document):
     member: dict[Identifier, FounderEntry] = Field(default_factory=dict)
     overseer: dict[Identifier, OverseerEntry] = Field(default_factory=dict)
 
-    def founders(self, members: Sequence[str], labels: dict[str, str]) -> dict[str, Founder]:
-        """What is said of each member."""
+    def founders(
+        self, members: Sequence[str], labels: Mapping[str, str], places: Mapping[str, str]
+    ) -> dict[str, Founder]:
+        """What is said of each member; name and jurisdiction from elsewhere where the file is
+        silent."""
         found = {}
         for member in members:
             entry = self.member.get(member, FounderEntry())
             values = entry.model_dump()
             values["name"] = entry.name or labels.get(member, member)
+            values["jurisdiction"] = entry.jurisdiction or places.get(member, "")
             found[member] = Founder(**values)
         return found
 

@@ -90,7 +90,7 @@ def initialise(
                 making, text, heldout=heldout, parallel=parallel, wanted=wanted
             )
         federation = FederationFolder(making)
-        office = found_here(federation, folder.resolve().name, made, founders)
+        office = found_here(federation, folder.resolve().name, made, founders, almanac=text is None)
         charter = office.charter
         if text is None:
             describe_almanacs(office)
@@ -114,9 +114,17 @@ def initialise(
 
 
 def found_here(
-    federation: FederationFolder, title: str, members: Iterable[str], founders: Path | None = None
+    federation: FederationFolder,
+    title: str,
+    members: Iterable[str],
+    founders: Path | None = None,
+    *,
+    almanac: bool = False,
 ) -> Office:
     """Write the default charter, make everybody's keys, and found the federation.
+
+    Args:
+        almanac: Whether members are those of the almanac, whose jurisdictions are known.
 
     Raises:
         DocumentError: the founders' file is faulty.
@@ -132,11 +140,17 @@ def found_here(
     return found_federation(
         federation,
         federation_id(title),
-        file.founders(chosen, labels),
+        file.founders(chosen, labels, _places() if almanac else {}),
         overseers={name: entry.jurisdiction for name, entry in file.overseer.items()},
         coordinator=file.coordinator or chosen[0],
         clock=SystemClock(),
     )
+
+
+def _places() -> dict[str, str]:
+    from concord.data.almanac import MEMBERS
+
+    return {member.id: member.territory for member in MEMBERS}
 
 
 def federation_id(title: str) -> str:

@@ -26,12 +26,12 @@ from concord.observatory.pages import drawing
 from concord.observatory.pages.auditor import auditor
 from concord.observatory.pages.checking import check_files
 from concord.observatory.pages.decisions import decisions
-from concord.observatory.pages.language import FIRST, Language
+from concord.observatory.pages.language import FIRST, Language, shortened
 from concord.observatory.pages.member import member
 from concord.observatory.pages.people import people
 from concord.observatory.pages.public import citizen, front
 from concord.observatory.pages.regulator import regulator
-from concord.observatory.pages.render import render, to_json
+from concord.observatory.pages.render import MAX_NAME, render, to_json
 from concord.observatory.pages.source import Source
 from concord.observatory.pages.training import training
 from concord.observatory.pages.worldmap import world_map
@@ -115,7 +115,11 @@ def bundle_files(source: Source, languages: Mapping[str, Language]) -> Iterator[
         shared = _context(source, languages, language)
         for page in made:
             context = {**shared, **_drawings(page, language), "page": page.name, "view": page.view}
-            context["title"] = language.say(page.title) if page.title else page.view.person.name
+            context["title"] = (
+                language.say(page.title)
+                if page.title
+                else shortened(page.view.person.name, MAX_NAME)
+            )
             yield f"{folder_of(code)}{page.name}.html", render(page.template, language, context)
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from concord.charter.run import Document
@@ -30,13 +31,12 @@ POLICY = (
 )
 """Content security policy of every page: nothing from elsewhere, nothing inline."""
 MAX_WORDS = 4_000
+MAX_NAME = 60
+"""Characters of a member's name on a page; its own data holds all."""
 
 
 def render(template: str, language: Language, context: Mapping[str, Any]) -> bytes:
     """One page in one language."""
-    environment = _environment(language.code)
-    filters = _filters(language)
-    environment.filters.update(filters)
     told = {
         "lang": language,
         "t": language.say,
@@ -46,7 +46,7 @@ def render(template: str, language: Language, context: Mapping[str, Any]) -> byt
         "compute_bar": drawing.compute_bar,
         **context,
     }
-    return environment.get_template(template).render(told).encode()
+    return _environment().get_template(template).render(told).encode()
 
 
 def to_json(value: object) -> bytes:
@@ -56,9 +56,8 @@ def to_json(value: object) -> bytes:
 
 
 @cache
-def _environment(_: str) -> Environment:
-    """One for each language, for its filters."""
-    return Environment(
+def _environment() -> Environment:
+    environment = Environment(
         loader=PackageLoader("concord.observatory.pages", "templates"),
         autoescape=True,
         finalize=_inert,
@@ -66,25 +65,39 @@ def _environment(_: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-
-
-def _filters(language: Language) -> dict[str, Any]:
-    return {
-        "plain": language.number,
-        "bits": lambda value: language.number(value, 2),
-        "change": language.change,
-        "day": language.day,
-        "date": lambda text: language.day(_begins(text)),
-        "moment": language.moment,
-        "territory": language.territory,
-        "language": language.language,
+    environment.filters |= {name: _in_language(write) for name, write in _WRITERS.items()}
+    environment.filters |= {
         "quantity": words.quantity,
         "bytes": words.byte_size,
         "spans": rows.spans,
         "cut": lambda text: shortened(str(text)),
+        "brief": lambda text: shortened(str(text), MAX_NAME),
         "market": lambda code: f" --market {code}",
         "thinned": thinned,
     }
+    return environment
+
+
+_WRITERS: dict[str, Callable[[Language, Any], str]] = {
+    "plain": lambda language, value: language.number(value),
+    "bits": lambda language, value: language.number(value, 2),
+    "change": lambda language, value: language.change(value),
+    "day": lambda language, value: language.day(value),
+    "date": lambda language, value: language.day(_begins(value)),
+    "moment": lambda language, value: language.moment(value),
+    "territory": lambda language, value: language.territory(value),
+    "language": lambda language, value: language.language(value),
+}
+
+
+def _in_language(write: Callable[[Language, Any], str]) -> Callable[[Context, Any], str]:
+    """A filter that writes as the page's language does; templates are compiled once for all."""
+
+    @pass_context
+    def written(context: Context, value: Any) -> str:
+        return write(context["lang"], value)
+
+    return written
 
 
 def _begins(text: str) -> float | None:

@@ -19,7 +19,7 @@ from concord.observatory.pages.people import Person
 STEP_LONGITUDE = 4
 STRETCH = 1.25
 """Of degrees of latitude, so that the temperate zones are not flat."""
-NORTH, SOUTH = 82, -56
+NORTH, SOUTH, WEST = 82, -56, -168
 MARK_RADIUS = 5.2
 ALMOST_SAME = 0.005
 """A change below half a per cent is drawn as none."""
@@ -95,9 +95,11 @@ def _down(latitude: float) -> float:
 def _land() -> Markup:
     rows = []
     for latitude, spans in _world()["land"].items():
-        y = f"{_down(float(latitude)):.0f}"
+        y = f"{_down(float(latitude)):.1f}"
         for west, east in spans:
-            first = -(-west // STEP_LONGITUDE) * STEP_LONGITUDE
+            first = max(WEST, -(-west // STEP_LONGITUDE) * STEP_LONGITUDE)
+            if first > east and west < WEST:
+                continue
             last = max(first, east // STEP_LONGITUDE * STEP_LONGITUDE)
             rows.append(f"M{first} {y}H{last + 0.1:.1f}")
     return Markup('<path class="land" d="{}"/>').format("".join(rows))

@@ -287,7 +287,9 @@
     checkText(form.elements.digest.value);
   });
   form.elements.file.addEventListener("change", (event) => {
-    if (event.target.files[0]) checkFile(event.target.files[0]);
+    const [file] = event.target.files;
+    event.target.value = ""; // so that the same file, changed, can be chosen again
+    if (file) checkFile(file);
   });
   const drop = document.getElementById("drop");
   for (const kind of ["dragenter", "dragover"]) {
