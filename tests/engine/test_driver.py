@@ -95,7 +95,9 @@ class Notes(Watcher):
 def server(tmp_path):
     folder = RunFolder(tmp_path, "test")
     folder.create()
-    return Server(folder)
+    server = Server(folder)
+    server.commit()  # the first base is agreed
+    return server
 
 
 def drive(server, **options):
@@ -127,6 +129,15 @@ def test_a_segment_begins_with_a_quorum_once_nobody_else_comes(server):
     assert drive(server)
     (order,) = server.jobs.values()
     assert order.members == ("chad", "fiji") and order.quorum == 2
+
+
+def test_before_the_first_base_everybody_has_to_be_there(server):
+    (server.folder.root / "records" / "000000.json").unlink()
+    server.here = set(MEMBERS[:3])
+    server.at(100, lambda: server.here.add("peru"))
+    server.at(110, lambda: server.stands(0, "finished"))
+    assert drive(server)
+    assert server.jobs["job-0"].members == MEMBERS
 
 
 def running(server, number, until_s, present=MEMBERS):

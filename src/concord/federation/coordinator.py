@@ -82,6 +82,10 @@ EVALUATION_PATIENCE = 5
 WITNESS_PATIENCE_S = 30.0
 
 
+class _Paused(Exception):
+    """Too few are seated, and another process waits to go on with the run."""
+
+
 class Coordinator:
     """Runs the rounds of one run document over an engine.
 
@@ -152,6 +156,12 @@ class Coordinator:
         self._log.begin(state, None if self._gate is None else self._gate.probes)
         self._assembly.use_base(state.current)
         self._assembly.patient = True
+        try:
+            return self._rounds(state)
+        except _Paused:
+            return False
+
+    def _rounds(self, state: RunState) -> bool:
         while state.committed < self._run.rounds.count:
             self._wait_for_seats()
             if self._starting:
@@ -231,14 +241,13 @@ class Coordinator:
         needed = self._seats_needed()
         called_s = self._clock.monotonic_s()
         while len(self._assembly.seated) < len(self._run.member_ids):
-            coming = self._assembly.in_phase(
-                Phase.AWAY, Phase.PREPARING, Phase.PREPARED, Phase.ENCODING, Phase.READY
-            )
+            if self._pause():
+                raise _Paused
+            waited_s = self._clock.monotonic_s() - called_s
             seated = len(self._assembly.seated)
-            if seated >= needed and not (coming and self._starting):
+            if seated >= needed and not (self._starting and self._someone_comes(waited_s)):
                 return
             possible = len(self._run.member_ids) - len(self._assembly.in_phase(Phase.GONE))
-            waited_s = self._clock.monotonic_s() - called_s
             if possible < needed or waited_s > self._rule.stall_s:
                 raise QuorumLost(
                     f"{seated} of {len(self._run.member_ids)} members are connected,"
@@ -246,6 +255,12 @@ class Coordinator:
                     remedy="see why the others left, then `concord run --resume`",
                 )
             self._take(self._assembly.next(TICK_S))
+
+    def _someone_comes(self, waited_s: float) -> bool:
+        """Whether a member is on its way; one that is away may be so for long."""
+        if self._assembly.in_phase(Phase.PREPARING, Phase.PREPARED, Phase.ENCODING, Phase.READY):
+            return True
+        return bool(self._assembly.in_phase(Phase.AWAY)) and waited_s <= self._patience_s
 
     def _seats_needed(self) -> int:
         """Members that must be there before a round is worth calling."""

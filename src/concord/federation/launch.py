@@ -133,6 +133,7 @@ def run_over(
             chronicle = Chronicle(federation, log, clock)
             with connect(folder, _most_before_rounds(federation, run)) as engine:
                 assembly = Assembly(run, engine)
+                assembly.patient = elsewhere and folder.started()
                 return _run(federation, folder, run, assembly, chronicle, watcher, pause)
 
 
@@ -208,8 +209,9 @@ def _run(
     pause: Ask,
 ) -> RunNotes:
     notes = RunNotes()
-    with _phase(notes, watcher, "text"):
-        wait_until_prepared(assembly)
+    if not assembly.patient:
+        with _phase(notes, watcher, "text"):
+            wait_until_prepared(assembly)
     with _phase(notes, watcher, "tokenizer"):
         tokenizer = _tokenizer(federation, folder, run, assembly, chronicle, watcher)
     with _phase(notes, watcher, "rounds"), _gate(federation, folder, run) as gate:

@@ -240,7 +240,9 @@ class Driver:
         if now_s < self._not_before_s:
             return
         here = self._known.since_s
-        if len(here) < self._quorum():
+        # The tokenizer and the first base need everybody.
+        needed = self._quorum() if self._folder.started() else len(self._run.member_ids)
+        if len(here) < needed:
             return
         settled = all(now_s - since_s > self._pace.settle_s for since_s in here.values())
         if len(here) == len(self._run.member_ids) or settled:
@@ -253,6 +255,8 @@ class Driver:
             return
         if now_s - self._succeeded_s < self._pace.again_s:
             return
+        if not self._folder.started():
+            return  # before the first base there is no border to hand over at
         if self._absent(job, now_s) or now_s - job.submitted_s > self._pace.segment_s:
             self._succeeded_s = now_s
             self._successor = self._submit(set(self._known.since_s), now_s)

@@ -27,7 +27,7 @@ from concord.federation.messages import Count, DigestText, Name
 from concord.federation.records import RunFolder
 
 Segment = Annotated[str, Field(pattern=r"^[0-9]{6}-[0-9a-f]{8}$")]
-READY_S = 10.0
+READY_S = 120.0
 """How long the last of a segment's members is waited for, once there is a quorum."""
 HEARD_S = 3.0
 
