@@ -10,7 +10,7 @@ export TOKENIZERS_PARALLELISM ?= false
 CORPORA ?= ../shared/corpora
 
 .PHONY: help demo test check format lint types contracts sizes setup clean \
-        bench-quality bench-ablation bench-tokenizer bench-tokenizer-sealed bench-update bench-throughput bench-gpu bench-log \
+        bench-quality bench-ablation bench-tokenizer bench-tokenizer-sealed bench-update bench-transport bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
         bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-serve bench-aggregation bench-load \
         bench-observe test-pages
@@ -87,6 +87,9 @@ bench-load: $(STAMP)  ## 8 to 64 members, tiny updates, the real protocol
 
 bench-throughput: $(STAMP)  ## local training beside a plain PyTorch loop
 	$(BIN)/python benchmarks/throughput.py
+
+bench-transport: $(STAMP)  ## a file to every member and back over FLARE, beside bare TLS
+	$(BIN)/python benchmarks/transport.py
 
 bench-log: $(STAMP)  ## signed statements appended, proofs checked, per second
 	$(BIN)/python benchmarks/log_speed.py
