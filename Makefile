@@ -13,7 +13,7 @@ CORPORA ?= ../shared/corpora
         bench-quality bench-ablation bench-tokenizer bench-tokenizer-sealed bench-update bench-transport bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
         bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-serve bench-aggregation bench-load \
-        bench-observe test-pages
+        bench-observe test-pages bench-links
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -127,6 +127,9 @@ bench-sealed-time: $(STAMP)  ## a sealed round beside an open one, eight members
 
 bench-observe: $(STAMP)  ## the public pages of a log of a thousand rounds
 	$(BIN)/python benchmarks/observatory.py
+
+bench-links: $(STAMP)  ## rounds over shaped links between network namespaces; needs root
+	$(BIN)/python benchmarks/shaped_links.py
 
 bench-gpu: $(STAMP)  ## eight members, 30 to 60 M parameters; needs a GPU
 	$(BIN)/python benchmarks/quality.py --preset gpu --corpora $(CORPORA) --out docs/benchmarks

@@ -210,7 +210,7 @@ class Laboratory:
     def finished(self, folder: Path) -> tuple[Simulation, Path]:
         """A run by the default's rule without attack, and the tokenizer's file."""
         run = self.run(RULES[DEFAULT])
-        simulation = Simulation(run, self._texts(run), folder)
+        simulation = Simulation(run, self.texts(run), folder)
         for _ in range(run.rounds.count):
             simulation.train()
         return simulation, self._tokenizer
@@ -226,7 +226,7 @@ class Laboratory:
         run, adversary = self.run(RULES[rule]), adversaries(self._seed)[attack]
         with tempfile.TemporaryDirectory(dir=self._work) as folder:
             gate = self._gate(run) if rule == GATED else None
-            simulation = Simulation(run, self._texts(run), Path(folder), gate=gate)
+            simulation = Simulation(run, self.texts(run), Path(folder), gate=gate)
             simulation.state.folder.objects.put(self._tokenizer.read_bytes())
             records = [simulation.train(adversary=adversary) for _ in range(run.rounds.count)]
             parameters = parameter_count(TensorFile(simulation.state.current.path).specs)
@@ -271,7 +271,8 @@ class Laboratory:
             text.use_tokenizer(data, digest_bytes(data))
         write_atomic(self._tokenizer, data)
 
-    def _texts(self, run: RunDocument) -> dict[str, MemberText]:
+    def texts(self, run: RunDocument) -> dict[str, MemberText]:
+        """Each member's text, opened for a run."""
         texts = {member: MemberText(self._home.member(member), run) for member in MEMBERS}
         for text in texts.values():
             text.open(self._tokenizer.read_bytes())

@@ -18,6 +18,8 @@ from concord.federation.watcher import Watcher
 from concord.ledger.inbox import Inbox
 from concord.ledger.replay import Replayer, read_run
 from concord.ledger.statements.votes import Ballot, Proposal, StartRun
+from concord.ledger.verify import Verification
+from concord.ledger.verify_terms import Wishes
 
 pytestmark = pytest.mark.processes
 
@@ -121,6 +123,20 @@ def test_a_member_that_hangs_does_not_stop_the_round(federation):
     records = federation.run(impatient, witness_patience_s=3.0)
     assert records[2].left_out["chad"].startswith("late")
     assert len(records) == ROUNDS + 1
+
+
+def test_an_update_one_round_late_enters_the_next_one_and_is_verified(federation, tmp_path):
+    value = document(min_grace_s=0.2, grace_share=0.0).model_dump(mode="json")
+    value["update"] |= {"late": "correct", "outer": {"momentum": 0.9, "lr": 0.7}}
+    federation.script("chad", send_one_round_late=2)
+    records = federation.run(parse_run(value), witness_patience_s=5.0)
+    assert records[3].left_out["chad"].startswith("late")
+    assert records[4].contributions["chad"].late
+    assert "chad" not in records[4].left_out
+    assert not any(c.late for r in records[5:] for c in r.contributions.values())
+    workdir = tmp_path / "work"
+    workdir.mkdir()
+    Verification(federation.root, workdir=workdir, clock=SystemClock(), wishes=Wishes()).run()
 
 
 def test_a_corpus_fault_is_reported_before_any_training(federation):

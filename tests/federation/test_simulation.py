@@ -1,4 +1,7 @@
-"""A simulated run is the run: same bases, bit by bit, as with one process per member."""
+"""A simulated run is the run: same bases, bit by bit, as with one process per member.
+
+Members of the run go on while their updates travel, so that this is compared too.
+"""
 
 import json
 import random
@@ -12,9 +15,10 @@ from concord.base.tensors import TensorFile
 from concord.charter.run import parse_run
 from concord.federation.folders import FederationFolder
 from concord.federation.launch import run_locally
+from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
 from concord.federation.records import RunFolder
-from concord.federation.simulation import Simulation
+from concord.federation.simulation import SimulatedMember, Simulation
 from concord.federation.watcher import Watcher
 from concord.ledger.layouts import base_weights
 from concord.testing.founded import found
@@ -34,7 +38,13 @@ RUN = {
     },
     "tokenizer": {"mode": "ordinary", "merges": 30, "parallel": None},
     "inner": {"batch_tokens": 64, "warmup_steps": 2},
-    "rounds": {"count": 2, "inner_steps": 3, "min_grace_s": 60.0},
+    "rounds": {
+        "count": 2,
+        "inner_steps": 3,
+        "min_grace_s": 60.0,
+        "overlap_steps": 1,
+        "overlap_blend": 0.25,
+    },
     "update": {"codec": "sparse", "rows": "token_counts"},
     "evaluation": {"every_rounds": 0, "heldout_share": 0.2},
 }
@@ -63,18 +73,22 @@ def made(tmp_path_factory):
     run_locally(federation, run, resume=False, watcher=Watcher())
     folder = RunFolder(root, run.name)
     records = [record for _, record in folder.records()]
-    tokenizer = folder.objects.get(records[0].tokenizer)
-    texts = {}
-    for member in MEMBERS:
-        texts[member] = MemberText(federation.member(member), run)
-        texts[member].open(tokenizer)
+
+    def texts(run=run):
+        """The members' texts, opened for another run of the same tokens."""
+        tokenizer, opened = folder.objects.get(records[0].tokenizer), {}
+        for member in MEMBERS:
+            opened[member] = MemberText(federation.member(member), run)
+            opened[member].open(tokenizer)
+        return opened
+
     return run, folder, records, texts
 
 
 @pytest.mark.processes
 def test_a_simulation_ends_with_the_base_of_a_run_with_processes(made, tmp_path):
     run, folder, records, texts = made
-    simulation = Simulation(run, texts, tmp_path)
+    simulation = Simulation(run, texts(run), tmp_path)
     simulated = [simulation.train() for _ in range(2)]
     assert [r.base for r in simulated] == [r.base for r in records[1:]]
     measured = {m: e.nats for m, e in folder.evaluations() if e.base == records[-1].base}
@@ -85,7 +99,7 @@ def test_a_simulation_ends_with_the_base_of_a_run_with_processes(made, tmp_path)
 def test_a_simulation_can_start_from_other_weights(made, tmp_path):
     run, folder, records, texts = made
     trained = TensorFile(folder.objects.path(records[-1].base))
-    simulation = Simulation(run, texts, tmp_path, weights=base_weights(trained))
+    simulation = Simulation(run, texts(run), tmp_path, weights=base_weights(trained))
     first = TensorFile(simulation.state.current.path)
     for name, array in base_weights(trained).items():
         assert np.array_equal(first[name], array)
@@ -94,7 +108,7 @@ def test_a_simulation_can_start_from_other_weights(made, tmp_path):
 @pytest.mark.processes
 def test_the_own_model_is_measured_before_it_is_averaged_away(made, tmp_path):
     run, _, _, texts = made
-    simulation = Simulation(run, texts, tmp_path)
+    simulation = Simulation(run, texts(run), tmp_path)
     own = {}
     for _ in range(2):
         simulation.train(on_trained=lambda name, member: own.update({name: member.measure_own()}))
@@ -106,13 +120,65 @@ def test_the_own_model_is_measured_before_it_is_averaged_away(made, tmp_path):
 @pytest.mark.processes
 def test_a_member_of_a_third_of_the_speed_takes_and_weighs_a_third(made, tmp_path):
     _, _, _, texts = made
-    changed = {**RUN, "rounds": {**RUN["rounds"], "pace": "by_speed", "count": 3}}
-    simulation = Simulation(
-        parse_run(changed), texts, tmp_path, step_s={"fiji": 0.01, "laos": 0.03}
-    )
+    run = parse_run({**RUN, "rounds": {**RUN["rounds"], "pace": "by_speed", "count": 3}})
+    step_s = {"fiji": 0.01, "laos": 0.03}
+    simulation = Simulation(run, texts(run), tmp_path, step_s=step_s)
     first, second, _ = [simulation.train() for _ in range(3)]
     steps = [{m: c.steps for m, c in r.contributions.items()} for r in (first, second)]
     assert steps == [{"fiji": 3, "laos": 3}, {"fiji": 3, "laos": 1}]
     assert first.contributions["laos"].weight == Fraction(1, 2)
     assert second.contributions["laos"].weight == Fraction(1, 4)
     assert second.contributions["laos"].tokens == 64
+
+
+@pytest.mark.processes
+def test_a_member_started_again_takes_the_same_steps_ahead(made, tmp_path):
+    run, _, records, texts = made
+    simulation = Simulation(run, texts(run), tmp_path)
+    simulation.train()
+    for name, text in texts(run).items():
+        state = MemberState(tmp_path / "state" / name, run.digest)
+        simulation.members[name] = SimulatedMember(text, state)
+    assert simulation.train().base == records[-1].base
+
+
+def go_on(simulation, *stretches):
+    """Everybody goes ahead, interrupted after so many steps each time."""
+    for member in simulation.members.values():
+        for count in stretches:
+            left = iter([False] * (count + 1))
+            member.go_ahead(interrupted=lambda left=left: next(left, True))
+
+
+@pytest.mark.processes
+def test_steps_ahead_come_to_the_same_however_they_are_cut(made, tmp_path):
+    _, _, _, texts = made
+    rounds = {**RUN["rounds"], "inner_steps": 5, "overlap_steps": 3}
+    run = parse_run({**RUN, "rounds": rounds})
+    found = []
+    for number, stretches in enumerate([(), (3,), (1, 0, 2), (2,)]):
+        simulation = Simulation(run, texts(run), tmp_path / str(number))
+        simulation.train()
+        go_on(simulation, *stretches)
+        found.append(simulation.train())
+    assert len({record.base for record in found}) == 1
+    assert {c.steps for c in found[0].contributions.values()} == {5}
+    assert {c.tokens for c in found[0].contributions.values()} == {5 * 64}
+
+
+@pytest.mark.processes
+def test_who_was_left_out_starts_from_the_base(made, tmp_path):
+    run, _, _, texts = made
+
+    def without_laos(_, sent):
+        return [one for one in sent if one.member != "laos"]
+
+    plain = {**RUN["rounds"], "overlap_steps": 0, "overlap_blend": 0.0}
+    sent = {}
+    for name, document in {"ahead": run, "waits": parse_run({**RUN, "rounds": plain})}.items():
+        simulation = Simulation(document, texts(document), tmp_path / name)
+        simulation.train(adversary=without_laos)
+        second = simulation.train()
+        sent[name] = {member: c.mean_loss for member, c in second.contributions.items()}
+    assert sent["ahead"]["laos"] == sent["waits"]["laos"]
+    assert sent["ahead"]["fiji"] != sent["waits"]["fiji"]

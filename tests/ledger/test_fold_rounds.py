@@ -177,6 +177,97 @@ def test_who_granted_and_sent_nothing_is_planned_fewer_steps(fold, paced):
     fold.call(paced, steps={"chad": 3, "fiji": 3, "peru": 1, "togo": 1})
 
 
+# --- late updates -----------------------------------------------------------------------------
+
+LATE = {"late": "correct", "outer": {"momentum": 0.9, "lr": 0.7}}
+FOUR = {"count": 4, "inner_steps": 3, "quorum": "1/2"}
+
+
+def a_round_without_togo(fold, run):
+    """A round that togo granted and sent nothing for in time; returns its plan."""
+    plan, round_ = fold.call(run), fold.state.runs[run].rounds
+    fold.say(granted(plan), "togo", run=run, round_=round_)
+    fold.answer(run, plan, *REST)
+    fold.say(fold.record(run, plan, *REST), **as_coordinator(fold, run, round_))
+    return plan
+
+
+@pytest.fixture
+def lately(fold):
+    return fold.open_run(rounds=FOUR, update=LATE)
+
+
+def late_update(fold, run, plan, **changes):
+    base = some(f"base {fold.state.runs[run].rounds - 1}")
+    return fold.update(run, plan, "togo", **{"base": base, **changes})
+
+
+def merged_late(fold, run, plan, **changes):
+    """A round of the others with togo's update of the round before."""
+    body = fold.record(run, plan, *MEMBERS).model_dump(mode="json")
+    body["merged"]["togo"] |= {"late": True, **changes}
+    return rounds.RoundCommitted(**body)
+
+
+@pytest.mark.parametrize("called", [False, True], ids=["between rounds", "in the next round"])
+def test_an_update_of_the_round_before_is_taken_and_merged(fold, lately, called):
+    before = a_round_without_togo(fold, lately)
+    plan = fold.call(lately) if called else None
+    body = late_update(fold, lately, before)
+    fold.say(body, "togo", run=lately, round_=0)
+    fold.refuse("sent an update for this plan before", body, "togo", run=lately, round_=0)
+    plan = plan or fold.call(lately)
+    fold.answer(lately, plan, *REST)
+    in_time = merged_late(fold, lately, plan, late=False)
+    fold.refuse("'togo' did not send that update", in_time, **as_coordinator(fold, lately, 1))
+    fold.say(merged_late(fold, lately, plan), **as_coordinator(fold, lately, 1))
+    assert fold.state.runs[lately].late == {}
+    assert fold.state.flops == str(3 * 1000 + 4 * 1000)
+
+
+def test_a_late_update_stays_when_the_round_is_called_again(fold, lately):
+    before = a_round_without_togo(fold, lately)
+    void = fold.call(lately)
+    fold.say(late_update(fold, lately, before), "togo", run=lately, round_=0)
+    fold.say(rounds.RoundVoid(plan=void, reason="stalled"), **as_coordinator(fold, lately, 1))
+    plan = fold.call(lately)
+    fold.answer(lately, plan, *REST)
+    fold.say(merged_late(fold, lately, plan), **as_coordinator(fold, lately, 1))
+
+
+def test_late_updates_make_no_quorum(fold, lately):
+    before = a_round_without_togo(fold, lately)
+    fold.say(late_update(fold, lately, before), "togo", run=lately, round_=0)
+    plan = fold.call(lately)
+    fold.answer(lately, plan, "chad")
+    body = fold.record(lately, plan, "chad", "togo").model_dump(mode="json")
+    body["merged"]["togo"]["late"] = True
+    body = rounds.RoundCommitted(**body)
+    fold.refuse("1 updates of 4; the quorum is 2", body, **as_coordinator(fold, lately, 1))
+
+
+def test_an_update_two_rounds_late_is_refused(fold, lately):
+    old = a_round_without_togo(fold, lately)
+    a_round_without_togo(fold, lately)
+    body = late_update(fold, lately, old, base=some("base 0"))
+    fold.refuse("is for round 0; the run is at 2", body, "togo", run=lately, round_=0)
+
+
+def test_a_late_update_needs_its_grant_and_its_base(fold, lately):
+    before = a_round_without_togo(fold, lately)
+    where = {"run": lately, "round_": 0}
+    wrong = late_update(fold, lately, before, base=some("base 1"))
+    fold.refuse("starts from another base", wrong, "togo", **where)
+    again = fold.update(lately, before, "fiji", base=some("base 0"))
+    fold.refuse("sent an update for this plan before", again, "fiji", **where)
+
+
+def test_without_the_option_a_late_update_is_refused(fold, run):
+    before = a_round_without_togo(fold, run)
+    body = late_update(fold, run, before)
+    fold.refuse("is for round 0; the run is at 1", body, "togo", run=run, round_=0)
+
+
 # --- answers ----------------------------------------------------------------------------------
 
 

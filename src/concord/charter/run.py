@@ -6,6 +6,7 @@ value measured in `docs/benchmarks/` or marked "assumption".
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections import Counter
@@ -198,6 +199,12 @@ class RoundsSpec(Document):
     pace: Literal["equal", "by_speed"] = "equal"
     """`by_speed`: who is slower than the quorum takes fewer steps, so that all finish together,
     and weighs as much less."""
+    overlap_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps of the next round that a member takes from its own weights while its update travels
+    and the new base comes back; with 0 it waits."""
+    overlap_blend: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of its own weights that a member keeps when the new base arrives after them; times the
+    largest outer rate, at most 1."""
     quorum: ExactFraction = Fraction(1, 2)
     """Share of the roster, rounded up, whose accepted updates allow a round to close."""
     grace_share: Annotated[float, Field(ge=0)] = 0.5
@@ -210,6 +217,14 @@ class RoundsSpec(Document):
     def _checked(self) -> Self:
         if not 0 < self.quorum <= 1:
             raise ValueError("quorum must be above 0 and at most 1")
+        fewest = min(self.inner_steps, self.first_inner_steps or self.inner_steps)
+        if self.overlap_steps >= fewest:
+            raise ValueError(
+                f"overlap_steps must be below the {fewest} steps of a round: the others start from"
+                " the new base"
+            )
+        if self.overlap_blend and not self.overlap_steps:
+            raise ValueError("overlap_blend needs overlap_steps: without them there is no overlap")
         return self
 
 
@@ -244,6 +259,9 @@ class UpdateSpec(Document):
     min_norm_ratio: Annotated[float, Field(ge=0)] = 0.25
     max_norm_ratio: Annotated[float, Field(gt=0)] = 4.0
     """Bounds of an update's norm, as a ratio to the running median of accepted norms."""
+    late: Literal["refuse", "correct"] = "refuse"
+    """`correct`: an update that comes one round late enters the next one, turned towards the outer
+    momentum."""
     owner_cap: ExactFraction = Fraction(1)
     """Largest share of the merge weight that one legal owner may have."""
     outer: OuterSpec = OuterSpec()
@@ -350,6 +368,11 @@ class RunDocument(Document):
             raise ValueError(
                 "update.codec 'sparse' feeds errors back: update.outer.momentum must be 0"
             )
+        if self.update.codec == "sparse" and self.update.outer.optimizer == "adam":
+            raise ValueError(
+                "update.codec 'sparse' feeds errors back: update.outer.optimizer 'adam' has"
+                " momentum of its own"
+            )
         if self.update.merge not in PLAIN_RULES:
             self._check_robust()
         check_links(self)
@@ -409,6 +432,40 @@ def check_links(run: RunDocument) -> None:
                 "rounds.pace 'by_speed' makes updates of unequal norm: update.norm_control"
                 " must be 'none'"
             )
+    if (pulled := run.rounds.overlap_blend * _largest_outer_rate(run)) > 1:
+        raise ValueError(
+            f"rounds.overlap_blend times the largest outer rate is {pulled:.2f}, over 1: what"
+            " members keep of their own weights would throw the base back past where it came from"
+        )
+    if update.late == "correct" and (faults := _late_faults(run)):
+        raise ValueError(f"update.late 'correct' needs {'; '.join(faults)}")
+
+
+def _largest_outer_rate(run: RunDocument) -> float:
+    """Of body and embedding, as `schedule.outer_rate` takes them."""
+    outer, root = run.update.outer, math.sqrt(len(run.roster))
+    body = root if outer.lr is None else outer.lr
+    return max(body, 2 * root if outer.embedding_lr is None else outer.embedding_lr)
+
+
+def _late_faults(run: RunDocument) -> list[str]:
+    """What late updates need and the document does not give."""
+    update, outer, sync = run.update, run.update.outer, run.inner.state
+    needed = [
+        (
+            outer.optimizer == "nesterov" and outer.momentum > 0,
+            "update.outer.momentum above 0, which they are turned towards",
+        ),
+        (update.merge == "mean", "update.merge 'mean'"),
+        (update.norm_control == "none", "update.norm_control 'none'"),
+        (not run.gate.enabled, "gate.enabled false: it measures updates of one base"),
+        (run.rounds.pace == "equal", "rounds.pace 'equal'"),
+        (
+            sync.mode == "local" or sync.every_rounds == 1,
+            "inner.state.every_rounds 1, so that all rounds have one layout",
+        ),
+    ]
+    return [text for met, text in needed if not met]
 
 
 RINGS: Mapping[str, int] = MappingProxyType({"ring16": 16, "ring32": 32})
@@ -446,6 +503,11 @@ def _broken(run: RunDocument, seal: SealSpec) -> list[tuple[bool, str]]:
         (update.rows != "uniform", "update.rows must be 'uniform'"),
         (update.norm_control != "none", "update.norm_control must be 'none'"),
         (run.gate.enabled, "gate.enabled measures single updates"),
+        (update.late != "refuse", "update.late must be 'refuse': a sum is of one round"),
+        (
+            run.rounds.overlap_steps > 0,
+            "rounds.overlap_steps must be 0: a masked update is made in steps of its own",
+        ),
         (run.rounds.pace != "equal", "rounds.pace must be 'equal': a sum has one weight each"),
         (
             update.min_norm_ratio != usual.min_norm_ratio,

@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 
 import typer
@@ -24,6 +25,13 @@ from concord.federation.sealed.words import sealed_words
 
 TEXT_ENDINGS = (".txt", ".jsonl", ".parquet")
 COMPRESSED = (".gz", ".zst")
+
+
+class Link(StrEnum):
+    """Which links the members have."""
+
+    USUAL = "usual"
+    THIN = "thin"
 
 
 def register(app: typer.Typer) -> None:
@@ -58,6 +66,11 @@ def initialise(
     min_survivors: int | None = typer.Option(
         None, min=3, max=16, help="Least members of a sealed sum; below 5 only if named here."
     ),
+    link: Link = typer.Option(
+        Link.USUAL,
+        help="thin: sparse updates with error feedback, for links of 20 to 100 Mbit/s"
+        " (docs/links.md).",
+    ),
     founders: Path | None = typer.Option(
         None, help="TOML file: who founds, who oversees, who coordinates; else all are equal."
     ),
@@ -76,6 +89,12 @@ def initialise(
     from concord.federation.preflight import check_run
 
     check_identifier(name, where="--name")
+    if sealed and link is Link.THIN:
+        raise DocumentError(
+            "sealed updates are integers of one length for all and cannot be sparse",
+            where="--link",
+            remedy="leave out --link thin, or --sealed",
+        )
     wanted = dict(_wanted(entry) for entry in members)
     if continue_from is not None:
         _check_model(continue_from)
@@ -98,6 +117,7 @@ def initialise(
             owner_cap=str(charter.influence.owner_cap),
             clip=not sealed,
             sealed=sealed,
+            thin=link is Link.THIN,
             min_survivors=min_survivors,
             name=name,
             members=sorted(made),

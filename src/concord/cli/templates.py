@@ -45,6 +45,8 @@ class RunChoices:
     rates: Rates | None = None
     continue_from: str | None = None
     sealed: bool = False
+    thin: bool = False
+    """Whether members have thin links: sparse updates both ways."""
     min_survivors: int | None = None
     """Least members of a sealed sum; None is the usual minimum."""
 
@@ -100,6 +102,7 @@ def run_toml(choices: RunChoices) -> str:
         "# largest share of the merge that one legal owner may have; the charter allows no more",
         f"owner_cap = {toml_string(choices.owner_cap)}",
         *_ring(choices),
+        *_thin(choices),
         *_clip(choices),
         "",
     ]
@@ -110,6 +113,18 @@ def _ring(choices: RunChoices) -> list[str]:
     if not choices.sealed:
         return []
     return ["# integers of one length, which add up exactly under their masks", 'codec = "ring16"']
+
+
+def _thin(choices: RunChoices) -> list[str]:
+    """Feedback takes the place of outer momentum: the run document refuses both together."""
+    if not choices.thin:
+        return []
+    return [
+        "# thin links (docs/links.md): 64 of 4,096 values up, in 2 bits; 256 of 4,096 down, in 4;",
+        "# what is left out is sent later, which takes the place of outer momentum",
+        'codec = "sparse"',
+        'down_codec = "sparse"',
+    ]
 
 
 def _seal(choices: RunChoices) -> list[str]:

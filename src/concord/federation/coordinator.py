@@ -19,6 +19,7 @@ from concord.base.errors import (
     FederationError,
     MessageRefused,
     QuorumLost,
+    RefusalReason,
     StatementRefused,
     UpdateRefused,
 )
@@ -128,6 +129,7 @@ class Coordinator:
         self._gate = gate
         self._pause = pause
         self._patience_s = max(witness_patience_s, run.rounds.min_grace_s)
+        self._state: RunState | None = None
         self._counted: dict[str, tuple[int, int]] = {}
         self._starting = True
         self._rule = ClosingRule(
@@ -151,6 +153,7 @@ class Coordinator:
         """
         self._assembly.use_tokenizer(self._tokenizer)
         state = self._resume() or self._found()
+        self._state = state
         # From here on nobody has anything larger to send than an update.
         self._engine.max_payload_bytes = state.largest_update
         self._log.begin(state, None if self._gate is None else self._gate.probes)
@@ -384,6 +387,9 @@ class Coordinator:
             return self._refuse(answers, arrival, str(error))
         body, round_ = entry.statement.body, entry.statement.binding.round
         if isinstance(body, UpdateSent):
+            if round_ != answers.round:
+                self._take_late(arrival, entry)
+                return answers
             return self._take_update(answers, merge, arrival, entry)
         arrival.frame.drop_payload()
         if isinstance(body, Granted):
@@ -403,6 +409,17 @@ class Coordinator:
         except UpdateRefused as error:
             return self._refuse(answers, arrival, f"{error.reason}: {error.message}")
         return self._note(answers, arrival.member, Standing.ACCEPTED, "")
+
+    def _take_late(self, arrival: Arrival, entry: Entry) -> None:
+        """An update of the round before: the log took it, so the run lets it into the next one."""
+        try:
+            if self._state is None:
+                raise UpdateRefused(RefusalReason.WRONG_ROUND, "there was no round before")
+            self._state.accept_late(arrival.member, header_of(entry), arrival.frame)
+        except UpdateRefused as error:
+            arrival.frame.drop_payload()
+            why = f"{error.reason}: {error.message}"
+            self._watcher.refused(arrival.member, self._log.rounds, why)
 
     def _refuse(self, answers: RoundState, arrival: Arrival, reason: str) -> RoundState:
         """What a member sent is left out; an answer to an earlier plan leaves this one open."""
@@ -521,7 +538,8 @@ class Coordinator:
         if isinstance(arrival, Departure):
             self._left(arrival)
             return None
-        arrival.frame.drop_payload()
+        if not isinstance(arrival.message, Said):
+            arrival.frame.drop_payload()
         match arrival.message:
             case Progress():
                 self._watcher.progress(arrival.member, arrival.message)
@@ -537,10 +555,16 @@ class Coordinator:
     def _hear(self, arrival: Arrival) -> str | None:
         """A statement outside of a round: a measurement, or an answer that came too late."""
         try:
-            statement = self._log.hear(arrival).statement
+            entry = self._log.hear(arrival)
         except StatementRefused as error:
+            arrival.frame.drop_payload()
             self._watcher.refused(arrival.member, self._folder_round(), str(error))
             return None
+        statement = entry.statement
+        if isinstance(statement.body, UpdateSent):
+            self._take_late(arrival, entry)
+            return None
+        arrival.frame.drop_payload()
         if isinstance(statement.body, Measured) and statement.binding.round is not None:
             self._measured(arrival.member, statement.body, statement.binding.round)
             return statement.body.base

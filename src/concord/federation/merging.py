@@ -58,6 +58,8 @@ class RunState:
         self.tokenizer = chain[0][1].tokenizer
         """Digest of the shared tokenizer; None where a model folder's is kept."""
         self._older_base: Digest | None = chain[-2][1].base if len(chain) > 1 else None
+        self._late: dict[str, _Taken] = {}
+        """Updates of the last committed round that came after it was closed."""
 
     @classmethod
     def found(
@@ -134,7 +136,31 @@ class RunState:
             base_digest=self._record.base,
             outer_state=None if kept is None else self.folder.objects.path(kept),
             norm_history=NormHistory.from_record(self._record.norm_history),
+            base_before=self._older_base,
         )
+
+    def accept_late(self, member: str, header: UpdateHeader, frame: Frame) -> None:
+        """Screen an update of the last committed round, and keep it for the next one.
+
+        Raises:
+            UpdateRefused: with the reason; the frame's payload is left to the caller.
+        """
+        inputs = replace(self.inputs(), late=frozenset({member}))
+        path = frame.payload
+        if path is None or digest_file(path) != header.payload_digest:
+            raise UpdateRefused(RefusalReason.MALFORMED, "payload does not match its digest")
+        if header.round != inputs.round - 1:
+            raise UpdateRefused(RefusalReason.WRONG_ROUND, f"is for round {header.round}")
+        check_work(inputs, member, steps=header.steps, tokens=header.tokens)
+        screened = screen_update(inputs, member, path, accepted=self._late.keys())
+        self._late[member] = _Taken(header, path, screened)
+
+    def take_late(self, *, accepted: Collection[str]) -> dict[str, _Taken]:
+        """The late updates, for a round that is committed; who sent one in time needs no other."""
+        late, self._late = self._late, {}
+        for member in late.keys() & set(accepted):
+            late.pop(member).path.unlink(missing_ok=True)
+        return late
 
     def open_round(self, *, started_s: float) -> OpenMerge:
         """Begin to take updates for the next round."""
@@ -248,6 +274,9 @@ class OpenMerge:
             DocumentError: too few owners are left for the cap to hold.
             StorageError: the disk is full; nothing is committed.
         """
+        late = self.state.take_late(accepted=self._taken.keys())
+        self._taken |= late
+        self._inputs = replace(self._inputs, late=frozenset(late))
         weights = round_weights(self.state.run, self._taken.keys(), self._inputs.steps)
         updates = {member: taken.screened for member, taken in self._taken.items()}
         result = self._merge(updates, weights)
@@ -260,10 +289,10 @@ class OpenMerge:
             outer_state=result.outer_state,
             step=result.step.digest,
             contributions={
-                member: _contribution(taken, weights[member])
+                member: _contribution(taken, weights[member], late=member in late)
                 for member, taken in sorted(self._taken.items())
             },
-            left_out=dict(left_out),
+            left_out={m: why for m, why in left_out.items() if m not in late},
             closed_because=closed_because,
             norm_history=history.to_record(),
             bytes_up=dict(bytes_up),
@@ -292,7 +321,7 @@ class OpenMerge:
         return result
 
 
-def _contribution(taken: _Taken, weight: Fraction) -> Contribution:
+def _contribution(taken: _Taken, weight: Fraction, *, late: bool) -> Contribution:
     header = taken.header
     return Contribution(
         update=header.payload_digest,
@@ -304,4 +333,5 @@ def _contribution(taken: _Taken, weight: Fraction) -> Contribution:
         mean_loss=header.mean_loss,
         norm=taken.screened.norms.total,
         payload_bytes=taken.screened.update.bytes,
+        late=late,
     )

@@ -238,7 +238,7 @@ class RunLog:
             outer_state=record.outer_state,
             record=digest,
             merged={
-                member: Merged(update=one.update, weight=one.weight, norm=one.norm)
+                member: Merged(update=one.update, weight=one.weight, norm=one.norm, late=one.late)
                 for member, one in record.contributions.items()
             },
             left_out={member: reason[:300] for member, reason in record.left_out.items()},

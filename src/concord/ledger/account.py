@@ -44,6 +44,12 @@ class CommittedRound:
     """What the probe gate found, if the run has one."""
     sealed: RoundBook | None = None
     """What a sealed round was made of."""
+    late: Mapping[str, UpdateSent] = field(default_factory=dict)
+    """What members announced under the plan before, after its round was closed."""
+
+    def announced(self, member: str) -> Sent:
+        """What a member said of the update that was merged."""
+        return self.late[member] if self.body.merged[member].late else self.sent[member]
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ class RunAccount:
 
 @dataclass
 class _Plan:
+    digest: Digest
     body: RoundPlan
     sent: dict[str, Sent] = field(default_factory=dict)
     declined: set[str] = field(default_factory=set)
@@ -110,6 +117,7 @@ class Account:
     """Gathers what sealed rounds are made of."""
     _plans: dict[Digest, _Plan] = field(default_factory=dict)
     _learned: dict[Digest, LearnedTokenizer] = field(default_factory=dict)
+    _late: dict[Digest, dict[str, UpdateSent]] = field(default_factory=dict)
 
     def add(self, index: int, entry: Entry) -> None:
         """Take note of an entry that was accepted at this place of the log."""
@@ -127,7 +135,9 @@ class Account:
                 counts = None if self.seals is None else self.seals.counts.pop(run, None)
                 self._learned[run] = LearnedTokenizer(place, body, counts)
             case RoundPlan():
-                self._plans[run] = _Plan(body)
+                self._plans[run] = _Plan(statement.digest, body)
+            case UpdateSent() if self._is_late(run, body):
+                self._late.setdefault(run, {})[party] = body
             case UpdateSent() | UpdateCommitted() if run in self._plans:
                 self._plans[run].sent[party] = body
             case Refused():
@@ -139,6 +149,10 @@ class Account:
                 self.runs[run].measurements.append(Measurement(place, number, body))
             case RoundCommitted():
                 self._commit(run, place, body)
+
+    def _is_late(self, run: Digest, body: UpdateSent) -> bool:
+        plan = self._plans.get(run)
+        return plan is None or plan.digest != body.plan
 
     def _commit(self, run: Digest, place: str, body: RoundCommitted) -> None:
         plan, rounds = self._plans.pop(run), self.runs[run].rounds
@@ -152,5 +166,6 @@ class Account:
                 declined=frozenset(plan.declined),
                 gate=plan.gate,
                 sealed=None if self.seals is None else self.seals.rounds.pop(run, None),
+                late=self._late.pop(run, {}),
             )
         )

@@ -18,13 +18,14 @@ import numpy as np
 
 from concord.base.digest import Digest
 from concord.base.errors import DocumentError, RefusalReason, UpdateRefused
-from concord.base.tensors import TensorFile
+from concord.base.tensors import FloatArray, TensorFile
 from concord.charter.run import RunDocument
 from concord.charter.schedule import first_step, inner_steps, outer_rate, rate_factor, total_steps
 from concord.ledger.layouts import step_layout, update_layout
 from concord.update.combine import CombinedRound, RoundPaths, combine_round
 from concord.update.feedback import DEFAULT_BETA
 from concord.update.gauge import Gauge, UpdateNorms
+from concord.update.late import CorrectedUpdate
 from concord.update.layout import Entry, Layout, Role
 from concord.update.merge import Accepted, Merge, MergeOptions
 from concord.update.norm_control import NormFactors, NormOptions
@@ -56,6 +57,10 @@ class RoundInputs:
     norm_history: NormHistory
     steps: Mapping[str, int] = field(default_factory=dict)
     """Inner steps that the plan gives each member, where they differ (`charter.pace`)."""
+    base_before: Digest | None = None
+    """The base that the round before started from: what late updates start from."""
+    late: frozenset[str] = frozenset()
+    """Members whose update is one of the round before."""
 
     @cached_property
     def base_file(self) -> TensorFile:
@@ -155,6 +160,8 @@ def screen_update(
         UpdateError: the file cannot be read.
     """
     update = UpdateFile(path, inputs.update_layout)
+    if member in inputs.late:
+        inputs = _round_before(inputs)
     expected = inputs.expectation
     if inputs.steps:
         most = inputs.agreed_with(member) * inputs.run.inner.batch_tokens
@@ -169,6 +176,13 @@ def screen_update(
         norm_scale=inputs.norm_scale_of(member),
     )
     return ScreenedUpdate(update, norms)
+
+
+def _round_before(inputs: RoundInputs) -> RoundInputs:
+    """What a late update was made for; norms are still compared with the latest."""
+    if inputs.run.update.late != "correct" or inputs.base_before is None:
+        raise UpdateRefused(RefusalReason.WRONG_ROUND, "is for the round before")
+    return replace(inputs, round=inputs.round - 1, base_digest=inputs.base_before, late=frozenset())
 
 
 def round_weights(
@@ -280,7 +294,7 @@ def merge_round(
         base=inputs.base_file,
         outer_state=outer_state,
         accepted=[
-            Accepted(member, one.update, weights[member], one.norms)
+            Accepted(member, _turned(inputs, member, one.update), weights[member], one.norms)
             for member, one in updates.items()
         ],
         options=MergeOptions(run.update.merge, run.update.rows, norms, run.update.hostile),
@@ -291,6 +305,19 @@ def merge_round(
         paths=paths,
         gauge=gauge,
     )
+
+
+def _turned(inputs: RoundInputs, member: str, update: UpdateFile) -> UpdateFile:
+    """An update as it enters the merge: a late one is turned towards the outer momentum."""
+    if member not in inputs.late:
+        return update
+    kept = None if inputs.outer_state is None else TensorFile(inputs.outer_state)
+    rest = np.float32(1 - inputs.run.update.outer.momentum)
+
+    def momentum(name: str) -> FloatArray | None:
+        return None if kept is None else kept[f"{name}#momentum"] * rest
+
+    return CorrectedUpdate(update, momentum)
 
 
 def merge_of(inputs: RoundInputs, updates: Mapping[str, ScreenedUpdate]) -> Merge:
@@ -312,7 +339,11 @@ def outer_rate_of(inputs: RoundInputs, entry: Entry) -> np.float32:
 
 
 def next_history(inputs: RoundInputs, updates: Mapping[str, ScreenedUpdate]) -> NormHistory:
-    """What the next round's norms are compared with, given the updates of this one."""
+    """What the next round's norms are compared with, given the updates of this one.
+
+    Late ones say nothing of it: they are of another round.
+    """
+    updates = {member: one for member, one in updates.items() if member not in inputs.late}
     norms = [one.norms for one in updates.values()]
     groups = norms[0].groups if norms else ()
     totals = [one.total for one in norms]

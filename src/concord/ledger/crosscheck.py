@@ -68,7 +68,9 @@ def check_compute(runs: Iterable[RunAccount], state: State) -> None:
 
 
 def _flops(run: RunAccount) -> int:
-    return sum(sent.flops for one in run.rounds for sent in one.sent.values())
+    return sum(
+        sent.flops for one in run.rounds for sent in (*one.sent.values(), *one.late.values())
+    )
 
 
 def _check_opening(run: RunAccount, objects: ObjectStore) -> Digest:
@@ -103,7 +105,7 @@ def _check_record(
         outer_state=body.outer_state,
         step=body.step,
         contributions={
-            member: _contribution(one.sent[member], body.merged[member].norm, one, member)
+            member: _contribution(one.announced(member), body.merged[member].norm, one, member)
             for member in body.merged
         },
         left_out=dict(body.left_out),
@@ -138,6 +140,7 @@ def _contribution(sent: Sent, norm: float | None, one: CommittedRound, member: s
         mean_loss=sent.mean_loss if isinstance(sent, UpdateSent) else None,
         norm=norm,
         payload_bytes=sent.bytes,
+        late=one.body.merged[member].late,
     )
 
 

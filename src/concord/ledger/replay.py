@@ -134,6 +134,7 @@ class Replayer:
         step: Digest,
         outer_state: Digest | None,
         steps: Mapping[str, int] | None = None,
+        late: Collection[str] = (),
         sealed: RoundBook | None = None,
     ) -> ReplayedRound:
         """Compute the next round again and compare it with what is claimed.
@@ -151,13 +152,15 @@ class Replayer:
             step: The encoded outer step.
             outer_state: What the outer optimiser keeps; None if it keeps nothing.
             steps: Inner steps that the plan gave each member, where they differ.
+            late: Members whose update is one of the round before.
             sealed: What the log says of a sealed round; its updates are masked.
 
         Raises:
             VerificationFailed: names the round and the first thing that is wrong.
             StorageError: the work folder is full.
         """
-        inputs, self._inputs = replace(self._current(), steps=dict(steps or {})), None
+        inputs, self._inputs = self._current(), None
+        inputs = replace(inputs, steps=dict(steps or {}), late=frozenset(late))
         where = f"round {inputs.round + 1}"
         _check_weights(inputs, updates.keys(), weights, where)
         if inputs.run.mode == "sealed":
@@ -238,7 +241,7 @@ class Replayer:
         self, inputs: RoundInputs, updates: Mapping[str, Digest], weights: Mapping[str, Fraction]
     ) -> _Found | None:
         """The round, if all is well with its updates."""
-        if not merges_unmeasured(self.run):
+        if inputs.late or not merges_unmeasured(self.run):
             return None
         try:
             files = {
@@ -309,6 +312,7 @@ class Replayer:
             round=inputs.round + 1,
             base=base,
             base_digest=made.base,
+            base_before=inputs.base_digest,
             outer_state=None if made.outer_state is None else outer_state,
             norm_history=history,
         )

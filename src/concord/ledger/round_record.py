@@ -35,6 +35,8 @@ class Contribution(Document):
     """None in sealed mode, as the norm: nobody is told."""
     norm: Sum | None
     payload_bytes: Count
+    late: bool = False
+    """It is of the round before."""
 
 
 class RoundRecord(Document):

@@ -273,6 +273,7 @@ class Verification:
                     step=one.body.step,
                     outer_state=one.body.outer_state,
                     steps=one.plan.steps,
+                    late=[member for member, part in merged.items() if part.late],
                     sealed=one.sealed,
                 )
             for sent in _merged(one):
@@ -353,7 +354,7 @@ class _Done:
 
 
 def _merged(one: CommittedRound) -> list[Sent]:
-    return [one.sent[member] for member in one.body.merged]
+    return [one.announced(member) for member in one.body.merged]
 
 
 @contextmanager

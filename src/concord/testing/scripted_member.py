@@ -95,6 +95,8 @@ class ScriptedMember:
         self._sealed: SealedPart | None = None
         self._counting: CountingPart | None = None
         self._encoding = False
+        self._held: tuple[CallRound, Train] | None = None
+        """What it sends when it is called to the next round."""
 
     def serve(self) -> bool:
         """Handle one message; False at the end of the run."""
@@ -166,6 +168,11 @@ class ScriptedMember:
     def _answer(self, call: CallRound) -> None:
         assert self._run is not None  # noqa: S101 - prepared before
         round_ = self._voice.round_of(self._run.digest)
+        if self._held is not None:
+            # The update of the round before, and nothing to this call.
+            held, self._held = self._held, None
+            self._send_update(*held)
+            return
         objection = "no grant for this use" if self._does("refuse", round_) else None
         entry, work = self._voice.answer(
             call, run=self._run.digest, base=self._base, objection=objection
@@ -284,6 +291,9 @@ class ScriptedMember:
             return
         if self._does("send_unknown_message", plan.round):
             send_frame(self._stream, b'{"kind":"run_this"}')
+            return
+        if self._does("send_one_round_late", plan.round):
+            self._held = call, plan
             return
         time.sleep(2.0 if self._does("be_slow", plan.round) else PACE_S)
         self._send_update(call, plan)

@@ -211,6 +211,9 @@ class UpdateFile:
         UpdateError: the file cannot be read.
     """
 
+    plain: bool = True
+    """Whether the bytes say all: values are decoded from them and not changed afterwards."""
+
     def __init__(
         self,
         source: Path | bytes | bytearray | memoryview,

@@ -54,7 +54,8 @@ class Stack:
     ) -> Iterator[tuple[int, int, FloatArray]]:
         codec, size = CODECS[entry.codec], entry.spec.size
         encoded = [update.encoded(entry.name) for update in group]
-        data = codec.joined(encoded, size) if len(group) > 1 else None
+        together = len(group) > 1 and all(update.plain for update in group)
+        data = codec.joined(encoded, size) if together else None
         if data is None:
             for number, update in enumerate(group):
                 start = 0

@@ -15,18 +15,21 @@ from numpy.typing import NDArray
 
 from concord.base.tensors import FloatArray, TensorFile
 from concord.charter.schedule import first_step, total_steps
+from concord.federation.member.ahead import mixed
 from concord.federation.member.network import build_network, over_vocabulary
 from concord.federation.member.text import MemberText
 from concord.ledger.layouts import base_state, base_weights, syncs_state
 from concord.model.sharding import gather
-from concord.model.tensors import load_tensors
+from concord.model.tensors import load_tensors, read_tensors
 from concord.train.distributed import shard_model
 from concord.train.evaluate import HeldoutSums, heldout_sums
 from concord.train.loop import InnerStats, LocalTrainer
 from concord.train.ranks import ONE_PROCESS, Ranks
 from concord.train.shared_state import SharedState
 
-FEEDBACK = "feedback/"
+FEEDBACK, OWN = "feedback/", "own/"
+"""Beside the optimiser's state a member keeps what a sparse codec left out, and its own weights if
+it goes on from them."""
 
 
 class InnerTraining:
@@ -69,8 +72,24 @@ class InnerTraining:
         self.load_weights(base)
         optimizer = self.trainer.optimizer
         optimizer.reset()
-        optimizer.load_state(_split(local, feedback=False))
+        optimizer.load_state(_optimizer_state(local))
         if (round_ > 0 and syncs_state(self.run, round_ - 1)) or local is None:
+            self.shared.load(base_state(base))
+
+    def restore_own(self, local: TensorFile) -> None:
+        """Set network and optimiser as they stood when the update of this state was made."""
+        load_tensors(self.trainer.model, kept_under(OWN, local))
+        self.trainer.optimizer.reset()
+        self.trainer.optimizer.load_state(_optimizer_state(local))
+
+    def take_base(self, base: TensorFile, round_: int, *, blend: float) -> None:
+        """Mix a base that arrived late into the own weights; shared state is the base's."""
+        weights = base_weights(base)
+        if blend:
+            own = read_tensors(self.trainer.model)
+            weights = {name: mixed(own[name], array, blend) for name, array in weights.items()}
+        load_tensors(self.trainer.model, weights)
+        if round_ > 0 and syncs_state(self.run, round_ - 1):
             self.shared.load(base_state(base))
 
     def take_steps(
@@ -78,6 +97,7 @@ class InnerTraining:
         round_: int,
         count: int,
         *,
+        done: int = 0,
         attempt: int = 0,
         should_stop: Callable[[], bool],
         on_steps: Callable[[int], None] = lambda _: None,
@@ -85,6 +105,7 @@ class InnerTraining:
         """Take the round's inner steps.
 
         Args:
+            done: Steps of the round that were taken before.
             attempt: Another one trains on other samples, at the same rates.
             should_stop: Asked before each step; all processes must give the same answer.
             on_steps: Told how many steps were taken.
@@ -95,7 +116,7 @@ class InnerTraining:
         Raises:
             TrainingDiverged: the loss is no longer a number.
         """
-        first = first_step(self.run.rounds, round_)
+        first = first_step(self.run.rounds, round_) + done
         other_samples = attempt * total_steps(self.run.rounds)
         counts_V = np.zeros(self._text.tokenizer.size, np.int64)
 
@@ -109,7 +130,7 @@ class InnerTraining:
             first_step=first,
             count=count,
             should_stop=should_stop,
-            on_step=lambda step: on_steps(step - first + 1),
+            on_step=lambda step: on_steps(step - first + 1 + done),
         )
         return stats, counts_V
 
@@ -139,12 +160,21 @@ class InnerTraining:
 
 def feedback_arrays(local: TensorFile | None) -> Mapping[str, FloatArray]:
     """The part of a member's saved state that is error feedback."""
-    return _split(local, feedback=True)
+    return {} if local is None else kept_under(FEEDBACK, local)
 
 
-def _split(local: TensorFile | None, *, feedback: bool) -> dict[str, FloatArray]:
+def kept_under(prefix: str, local: TensorFile) -> dict[str, FloatArray]:
+    """What a saved state holds beside the optimiser's, by name without the prefix."""
     return {
-        spec.name.removeprefix(FEEDBACK): array
+        spec.name.removeprefix(prefix): array
+        for spec, array in local.items()
+        if spec.name.startswith(prefix)
+    }
+
+
+def _optimizer_state(local: TensorFile | None) -> dict[str, FloatArray]:
+    return {
+        spec.name: array
         for spec, array in (() if local is None else local.items())
-        if spec.name.startswith(FEEDBACK) is feedback
+        if not spec.name.startswith((FEEDBACK, OWN))
     }

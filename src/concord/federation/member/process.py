@@ -44,35 +44,71 @@ def main(stream: socket.socket, folder: Path) -> None:
     reader = threading.Thread(target=_read, args=(stream, member, spool, inbox.put), daemon=True)
     reader.start()
 
-    def send(message: Document, payload: Payload = None) -> None:
-        send_frame(stream, encode_message(message), payload)
+    outgoing = Outgoing(stream, lost=lambda: _leave(member))
+    send = outgoing.put
 
     def lose(failed: Failed | None) -> None:
         if failed is not None:
             _tell(send, failed)
+            outgoing.drain()
         _leave(member)
 
     session = MemberSession(member, send, lambda: not inbox.empty(), SystemClock(), on_loss=lose)
     try:
         _serve(session, inbox)
         session.close()
+        outgoing.drain()
     except ConnectionLost:
         _leave(member)
     except ConcordError as error:
         _tell(send, _failed(error))
+        outgoing.drain()
         sys.exit(FAILED_STATUS)
     except Exception as error:  # noqa: BLE001 - the boundary: no traceback, no text leaves
         # The message of a foreign error may quote text; only its type is told.
         _tell(send, _failed(InternalError(f"the member failed with {type(error).__name__}")))
+        outgoing.drain()
         sys.exit(FAILED_STATUS)
 
 
 def _serve(session: MemberSession, inbox: queue.SimpleQueue[Frame]) -> None:
     going = True
     while going:
+        if inbox.empty():
+            session.use_idle_time()
         frame = inbox.get()
         message = decode_message(TO_MEMBER, frame.message, sender="coordinator")
         going = session.handle(message, frame)
+
+
+class Outgoing:
+    """Sends frames from a thread of its own: on a slow link, training does not wait for it.
+
+    Args:
+        lost: Called from that thread when the coordinator is gone.
+    """
+
+    def __init__(self, stream: socket.socket, *, lost: Callable[[], None]) -> None:
+        self._stream, self._lost = stream, lost
+        self._frames: queue.SimpleQueue[tuple[bytes, Payload] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+
+    def put(self, message: Document, payload: Payload = None) -> None:
+        """Queue a frame; a payload file must stay as it is until the next is queued."""
+        self._frames.put((encode_message(message), payload))
+
+    def drain(self) -> None:
+        """Wait until all is sent; nothing can be queued afterwards."""
+        self._frames.put(None)
+        self._thread.join()
+
+    def _send(self) -> None:
+        while (frame := self._frames.get()) is not None:
+            try:
+                send_frame(self._stream, *frame)
+            except ConnectionLost:
+                self._lost()
 
 
 def _read(

@@ -26,7 +26,7 @@ from typing import Protocol
 from concord.base.clock import Clock
 from concord.base.digest import digest_file
 from concord.base.errors import CheckpointError, MessageRefused
-from concord.charter.run import Document, parse_run
+from concord.charter.run import Document, RunDocument, parse_run
 from concord.federation.datasets import datasets
 from concord.federation.folders import MemberFolder
 from concord.federation.frames import Frame, Payload
@@ -61,7 +61,7 @@ from concord.federation.messages import (
 )
 from concord.federation.sealed.count_part import CountingPart
 from concord.federation.sealed.part import SealedPart
-from concord.federation.work import Withheld
+from concord.federation.work import Train, Withheld
 from concord.ledger.entries import Entry
 from concord.ledger.statements.rounds import Measured
 
@@ -106,6 +106,8 @@ class MemberSession:
         self._voice = MemberVoice(folder, clock)
         self._sealed: SealedPart | None = None
         self._counting: CountingPart | None = None
+        self._sent: Train | None = None
+        """The round whose update is on its way, while there is something to do meanwhile."""
 
     def handle(self, message: ToMember, frame: Frame) -> bool:
         """Handle one message; False when the run is over.
@@ -133,6 +135,7 @@ class MemberSession:
                 for entry in self._voice.waiting():
                     self._say(entry)
             case CallRound():
+                self._sent = None
                 self._train(message)
             case SealStep():
                 self._seal_step(message, frame)
@@ -224,7 +227,7 @@ class MemberSession:
             self._say(refusal)
             return
         made = training.train(
-            work, interrupted=self._interrupted, on_progress=self._teller(work.round)
+            work, interrupted=self._ends_round(run), on_progress=self._teller(work.round)
         )
         if isinstance(made, Withheld):
             self._say(self._voice.withhold(call, work, made))
@@ -232,6 +235,30 @@ class MemberSession:
             header, payload = made
             size = payload.stat().st_size
             self._say(self._voice.announce(call, work, header, size), payload)
+            self._sent = work
+
+    def _ends_round(self, run: RunDocument) -> Callable[[], bool]:
+        """When to stop training: a message that waits says that the round is over.
+
+        Where updates may come one round late, a round that was begun is brought to its end; one
+        that was over before it began is not begun.
+        """
+        if run.update.late == "refuse":
+            return self._interrupted
+        over = self._interrupted()
+        return lambda: over
+
+    def use_idle_time(self) -> None:
+        """Go on with the next round while an update travels, as long as no message waits.
+
+        The member's policy is asked first: the grant was for the round before.
+        """
+        training, sent = self._training, self._sent
+        if training is None or sent is None:
+            return
+        allowed = self._voice.still_allows(sent)
+        if not allowed or not training.go_ahead(interrupted=self._interrupted):
+            self._sent = None
 
     def _seal_step(self, step: SealStep, frame: Frame) -> None:
         if self._training is None:

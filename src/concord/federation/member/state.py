@@ -30,6 +30,8 @@ class LocalState(Document):
 
     update: DigestText
     tensors: DigestText
+    round: Count = 0
+    """Of the update, 0-based."""
 
 
 class Status(Document):
@@ -69,12 +71,14 @@ class MemberState:
         prepared.replace(self.base_path)
         self._save(base=digest, base_round=round_)
 
-    def save_pending(self, update: Digest, arrays: Mapping[str, FloatArray]) -> None:
+    def save_pending(
+        self, update: Digest, arrays: Mapping[str, FloatArray], round_: int = 0
+    ) -> None:
         """Keep the state after local training until the round's fate is known."""
         specs = sorted(TensorSpec(name, array.shape) for name, array in arrays.items())
         path = self._local_path(update)
         tensors = write_tensors(path, specs, (arrays[spec.name] for spec in specs))
-        self._save(pending=LocalState(update=update, tensors=tensors))
+        self._save(pending=LocalState(update=update, tensors=tensors, round=round_))
 
     def settle(self, included: Digest | None, *, undecided: bool = False) -> None:
         """Take note which update of this member went into a base last.

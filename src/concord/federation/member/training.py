@@ -19,10 +19,11 @@ from concord.base.digest import Digest
 from concord.base.errors import CheckpointError, DocumentError
 from concord.base.tensors import FloatArray, TensorFile, write_tensors
 from concord.federation.frames import Frame
+from concord.federation.member.ahead import Ahead, joined
 from concord.federation.member.audit import MemberAudit
 from concord.federation.member.devices import choose_device
 from concord.federation.member.group import Group, OneDevice
-from concord.federation.member.inner import FEEDBACK, InnerTraining, feedback_arrays
+from concord.federation.member.inner import FEEDBACK, OWN, InnerTraining, feedback_arrays
 from concord.federation.member.network import (
     base_specs,
     build_network,
@@ -76,6 +77,7 @@ class MemberTraining:
         self._trainer = self._inner.trainer
         self._shared = self._inner.shared
         self._audit = self._new_audit()
+        self._ahead: Ahead | None = None
 
     def _new_audit(self) -> MemberAudit:
         audit = MemberAudit(self._text.folder, self._text, self._trainer)
@@ -136,7 +138,8 @@ class MemberTraining:
         with self._steps_taken(plan, interrupted, on_progress) as done:
             if not isinstance(done, _Trained):
                 return done
-            path = self.state.temporary_path("update")
+            # The one of the round before may still be on its way out.
+            path = self.state.temporary_path(f"update{plan.round % 2}")
             summary, residual = encode_update(
                 path,
                 update_layout(self.run, done.base.specs, plan.round),
@@ -146,8 +149,44 @@ class MemberTraining:
                 done.tensors,
                 feedback=self._feedback(self.state.load_local()),
             )
-            self.state.save_pending(summary.digest, self._own_state(residual))
+            self.state.save_pending(summary.digest, self._own_state(residual), plan.round)
+            if self._overlaps:
+                self._ahead = Ahead(summary.digest)
         return self._header(plan, done.stats, summary.digest), path
+
+    def go_ahead(self, *, interrupted: Callable[[], bool]) -> bool:
+        """Take steps of the next round while the update of this one travels; whether some are left.
+
+        Who calls has asked the member's policy. Nothing of them counts unless the update goes in.
+
+        Args:
+            interrupted: Asked before each step; what was taken until then stays.
+
+        Raises:
+            TrainingDiverged: the loss is no longer a number.
+        """
+        ahead, pending = self._ahead, self.state.status.pending or self.state.status.committed
+        if ahead is None or pending is None or pending.update != ahead.update:
+            return False
+        round_ = pending.round + 1
+        if round_ >= self.run.rounds.count or self._audit.due(round_):
+            return False
+        left = self.run.rounds.overlap_steps - ahead.steps
+        if left > 0 and not interrupted():
+            ahead.taken.append(
+                self._inner.take_steps(round_, left, done=ahead.steps, should_stop=interrupted)
+            )
+        return ahead.steps < self.run.rounds.overlap_steps
+
+    @property
+    def _overlaps(self) -> bool:
+        """Whether this member goes on while its update travels.
+
+        Not with several devices; nor with sensitive text, whose budget is charged before it is
+        read, by the plan.
+        """
+        sharded, sensitive = self._group.ranks.sharded, self._text.sensitive.gradients()
+        return bool(self.run.rounds.overlap_steps) and not sharded and not sensitive
 
     def train_sealed(
         self,
@@ -193,18 +232,30 @@ class MemberTraining:
         on_progress: Progress,
     ) -> _Trained | Withheld | None:
         base = TensorFile(self.state.base_path)
-        self._inner.restore(base, local, plan.round)
         batch_tokens = self.run.inner.batch_tokens
+
+        def told(steps: int) -> None:
+            on_progress(steps, steps * batch_tokens)
+
+        ahead = self._catch_up(plan, local, interrupted, told)
+        if ahead is None:
+            return None
+        if ahead.taken:
+            self._inner.take_base(base, plan.round, blend=self.run.rounds.overlap_blend)
+        else:
+            self._inner.restore(base, local, plan.round)
         self._text.sensitive.charge(plan.inner_steps)
         if audited := self._audit.due(plan.round):
             self._audit.look_before(plan.round, plan.inner_steps, attempt=plan.attempt)
-        stats, counts_V = self._inner.take_steps(
+        rest = self._inner.take_steps(
             plan.round,
-            plan.inner_steps,
+            plan.inner_steps - ahead.steps,
+            done=ahead.steps,
             attempt=plan.attempt,
             should_stop=self._group.agreed(interrupted),
-            on_steps=lambda steps: on_progress(steps, steps * batch_tokens),
+            on_steps=told,
         )
+        stats, counts_V = joined([*ahead.taken, rest])
         if stats.steps < plan.inner_steps:
             return None
         differences = self._differences(base, counts_V)
@@ -212,6 +263,38 @@ class MemberTraining:
         if audited and (withheld := self._look(plan, base, differences)) is not None:
             return withheld
         return _Trained(stats, differences, base)
+
+    def _catch_up(
+        self,
+        plan: Train,
+        local: TensorFile | None,
+        interrupted: Callable[[], bool],
+        told: Callable[[int], None],
+    ) -> Ahead | None:
+        """Stand where the new base is mixed in; None if the round ended before.
+
+        The steps that were taken meanwhile count if they went on from the update that went into
+        the base; else they are taken now, from what was saved with it.
+        """
+        ahead, self._ahead = self._ahead, None
+        saved = self.state.status.committed
+        follows = saved is not None and saved.round + 1 == plan.round and local is not None
+        if not (self._overlaps and follows) or self._audit.due(plan.round):
+            return Ahead("")
+        assert saved is not None  # noqa: S101 - `follows` says so
+        assert local is not None  # noqa: S101
+        needed = min(self.run.rounds.overlap_steps, plan.inner_steps - 1)
+        if ahead is None or ahead.update != saved.update or ahead.steps > needed:
+            self._inner.restore_own(local)
+            ahead = Ahead(saved.update)
+        if ahead.steps < needed:
+            left, done = needed - ahead.steps, ahead.steps
+            ahead.taken.append(
+                self._inner.take_steps(
+                    plan.round, left, done=done, should_stop=interrupted, on_steps=told
+                )
+            )
+        return ahead if ahead.steps == needed else None
 
     def _header(self, plan: Train, stats: InnerStats, update: Digest) -> UpdateHeader:
         return UpdateHeader(
@@ -263,11 +346,20 @@ class MemberTraining:
             self.state.adopt_base(prepared, digest, message.round)
         self.check_base(message.base)
         mine = message.included.get(self._text.folder.id)
+        if mine is None and self._may_come_late(message.round - 1):
+            return
         committed = self.state.status.committed
         self.state.settle(mine or (committed.update if committed is not None else None))
 
+    def _may_come_late(self, round_: int) -> bool:
+        """Whether the update of a round that was closed without it may enter the next one."""
+        pending = self.state.status.pending
+        late = self.run.update.late == "correct"
+        return late and pending is not None and pending.round == round_
+
     def evaluate(self) -> HeldoutSums:
         """Sums over the member's held-out text for the base it holds."""
+        self._ahead = None
         with self._group.leading(Measure(base=str(self.state.base_path))):
             return self._inner.measure(TensorFile(self.state.base_path))
 
@@ -289,9 +381,15 @@ class MemberTraining:
         return tensors
 
     def _own_state(self, residual: ErrorFeedback | None) -> dict[str, FloatArray]:
-        """All of the optimiser's state: the shared part is needed between rounds that sync it."""
+        """All of the optimiser's state: the shared part is needed between rounds that sync it.
+
+        Who goes on from its own weights needs them and all state.
+        """
         state = self._trainer.optimizer.read_state()
-        if self.run.inner.state.every_rounds == 1:
+        if self._overlaps:
+            own = read_tensors(self._trainer.model)
+            state |= {OWN + name: array for name, array in own.items()}
+        elif self.run.inner.state.every_rounds == 1:
             shared = {spec.name for spec in self._shared.specs()}
             state = {name: array for name, array in state.items() if name not in shared}
         if residual is not None:

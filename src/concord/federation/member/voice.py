@@ -194,6 +194,16 @@ class MemberVoice:
         told = (granted.dataset_records, granted.policy, granted.rules)
         return (found.records, found.policy, found.rules) == told
 
+    def still_allows(self, work: Train) -> bool:
+        """Whether the member's policy would let it go on with its text now, between two plans."""
+        state, now = self._replica.state, int(self._clock.unix_s())
+        if state.halt_of(self._member, now) or self._member not in state.bound(now):
+            return False
+        document = self._replica.library.run(work.run)
+        roster = tuple(name for name in document.member_ids if name in state.seated())
+        asked = RoundAsked(document, work.round, roster, document.mode)
+        return self._ask(asked, "train", stale=False).allowed
+
     def _refuse(
         self, plan: Digest, reason: str | None, found: Answer, run: Digest, round_: int
     ) -> Entry:

@@ -237,7 +237,7 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
         case Refused():
             return rounds.refuse(state, body, statement)
         case UpdateSent():
-            return rounds.announce(state, body, statement)
+            return rounds.announce(state, body, statement, run)
         case GateReport():
             return rounds.report_gate(state, body, statement, run)
         case RoundCommitted():

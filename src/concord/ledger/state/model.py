@@ -204,6 +204,10 @@ class RunSeat(Document):
     step_times_us: dict[str, int] = Field(default_factory=dict)
     """Of each member, as its last merged update declared it; kept where steps go by speed."""
     plan: PlanSeat | None = None
+    before: PlanSeat | None = None
+    """The plan of the last committed round, where late updates may still come."""
+    late: dict[str, UpdateSeat] = Field(default_factory=dict)
+    """Updates that were announced for it after its round was closed."""
     recent: dict[str, Digest] = Field(default_factory=dict)
     """The last bases by number of rounds: what members may still send measurements of."""
     flops: BigCount = "0"

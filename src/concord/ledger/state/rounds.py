@@ -191,16 +191,18 @@ def refuse(state: State, body: Refused, statement: Statement) -> State:
     return _put(state, statement, seat, plan=changed)
 
 
-def announce(state: State, body: UpdateSent, statement: Statement) -> State:
+def announce(state: State, body: UpdateSent, statement: Statement, run: RunDocument) -> State:
     """A member's update, by digest."""
     seat = _open(state, statement)
-    plan = _plan(state, seat, statement, body.plan)
+    late = run.update.late == "correct" and _is_of(seat.before, body)
+    plan = _plan_before(state, seat, statement) if late else None
+    plan = plan or _plan(state, seat, statement, body.plan)
     if plan.sealed is not None:
         raise StatementRefused("an update without a mask has no place in a sealed round")
     party = statement.author.party
     if party not in plan.granted:
         raise StatementRefused("an update needs a grant first")
-    if party in plan.updates:
+    if party in plan.updates or (late and party in seat.late):
         raise StatementRefused("sent an update for this plan before")
     if body.base != plan.base:
         raise StatementRefused("starts from another base", where="base")
@@ -216,8 +218,26 @@ def announce(state: State, body: UpdateSent, statement: Statement) -> State:
         flops=body.flops,
         train_s=body.train_s,
     )
+    state = spend(state, party, body.privacy)
+    if late:
+        return _put(state, statement, seat, late=put(seat.late, party, sent))
     changed = plan.model_copy(update={"updates": put(plan.updates, party, sent)})
-    return _put(spend(state, party, body.privacy), statement, seat, plan=changed)
+    return _put(state, statement, seat, plan=changed)
+
+
+def _is_of(plan: PlanSeat | None, body: UpdateSent) -> bool:
+    return plan is not None and plan.digest == body.plan
+
+
+def _plan_before(state: State, seat: RunSeat, statement: Statement) -> PlanSeat | None:
+    """The plan of the last committed round, as a member answers it one round late."""
+    if statement.author.role != "member":
+        raise StatementRefused("only members answer a plan")
+    if statement.binding.round != seat.rounds - 1:
+        raise StatementRefused("is not for the round before", where="round")
+    if statement.binding.charter != state.charter:
+        raise StatementRefused("is bound to another charter", where="charter")
+    return seat.before
 
 
 def report_gate(state: State, body: GateReport, statement: Statement, run: RunDocument) -> State:
@@ -244,13 +264,14 @@ def commit_round(
         raise StatementRefused("every member of the roster is either merged or left out")
     asked = math.ceil(Fraction(plan.quorum) * len(plan.roster))
     needed = max(asked, charter.rounds.needed(len(plan.roster)))
-    if len(body.merged) < needed:
+    in_time = sum(not merged.late for merged in body.merged.values())
+    if in_time < needed:
         raise StatementRefused(
-            f"{len(body.merged)} updates of {len(plan.roster)}; the quorum is {needed}",
+            f"{in_time} updates of {len(plan.roster)}; the quorum is {needed}",
             where="merged",
         )
     for name, merged in body.merged.items():
-        sent = plan.updates.get(name)
+        sent = (seat.late if merged.late else plan.updates).get(name)
         if sent is None or sent.update != merged.update:
             raise StatementRefused(f"{name!r} did not send that update", where="merged")
         if sent.tokens > (agreed := plan.steps_of(name) * run.inner.batch_tokens):
@@ -261,7 +282,7 @@ def commit_round(
     if plan.sealed is not None:
         sealing.check_merged(seat, plan, body.merged, run)
     _check_weights(state, body, charter, run, plan.steps)
-    flops = sum(sent.flops for sent in plan.updates.values())
+    flops = sum(sent.flops for sent in (*plan.updates.values(), *seat.late.values()))
     state = _put(
         state,
         statement,
@@ -270,6 +291,8 @@ def commit_round(
         strikes=gates.strikes_after(seat, plan),
         attempt=0,
         plan=None,
+        before=plan if run.update.late == "correct" else None,
+        late={},
         base=body.base,
         outer_state=body.outer_state,
         record=body.record,

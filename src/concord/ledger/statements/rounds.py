@@ -162,6 +162,8 @@ class Merged(Document):
     weight: ExactFraction
     norm: Real | None
     """None in sealed mode: nobody knows it."""
+    late: bool = False
+    """It is of the round before, and was turned towards the outer momentum."""
 
 
 class RoundCommitted(Body):
