@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -73,6 +74,10 @@ class FlareAdmin:
     def _connect(self) -> Any:
         from nvflare.fuel.flare_api.flare_api import new_secure_session
 
+        # It tells of each try of its own; the driver tells what matters.
+        log = logging.getLogger("nvflare")
+        log.propagate = False
+        log.addHandler(logging.NullHandler())
         return new_secure_session(self._kit.name, str(self._kit), timeout=CONNECT_S)
 
 

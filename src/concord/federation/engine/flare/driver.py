@@ -40,6 +40,8 @@ SETTLE_S = 5.0
 STALL_S = 120.0
 """So long a job may say nothing before another is submitted."""
 SEGMENT_S = 3600.0
+WARM_S = 180.0
+"""So long a member that a job was sent to may take until it is connected."""
 AGAIN_S = 30.0
 """Between one successor and the next."""
 FIRST_PAUSE_S = 1.0
@@ -78,6 +80,7 @@ class Pace:
     settle_s: float = SETTLE_S
     stall_s: float = STALL_S
     segment_s: float = SEGMENT_S
+    warm_s: float = WARM_S
     again_s: float = AGAIN_S
     first_pause_s: float = FIRST_PAUSE_S
 
@@ -91,6 +94,8 @@ class _Job:
     reader: EventReader
     patience_s: float
     standing: Standing | None = None
+    seen: set[str] = field(default_factory=set)
+    """Members that were connected in it."""
 
 
 @dataclass
@@ -209,6 +214,7 @@ class Driver:
         standing = self._segments.read(job.order.segment)
         if standing is not None and standing != job.standing:
             job.standing, job.heard_s = standing, now_s
+            job.seen |= set(standing.present)
 
     def _ask(self, now_s: float) -> None:
         if now_s - self._known.asked_s < self._pace.ask_s:
@@ -262,14 +268,16 @@ class Driver:
             self._successor = self._submit(set(self._known.since_s), now_s)
 
     def _absent(self, job: _Job, now_s: float) -> set[str]:
-        """Members that are registered for a while, and not connected in the segment."""
+        """Members that are registered for a while, and neither connected nor on their way."""
         present = set(job.standing.present) if job.standing is not None else set()
         settled = {
             member
             for member, since_s in self._known.since_s.items()
             if now_s - since_s > self._pace.settle_s
         }
-        return settled - present
+        warming = set(job.order.members) - job.seen
+        young = now_s - job.submitted_s < self._pace.warm_s
+        return settled - present - (warming if young else set())
 
     def _promote(self) -> None:
         self._current, self._successor = self._successor, None

@@ -22,7 +22,7 @@ from concord.federation.engine.flare.counting import CountedWire
 from concord.federation.engine.flare.fetching import Fetcher, Ranges
 from concord.federation.engine.flare.line import Limits, Line, answered
 from concord.federation.engine.flare.offers import KnownDigests, Offers
-from concord.federation.engine.flare.wire import Wire
+from concord.federation.engine.flare.wire import Unreachable, Wire
 from concord.federation.engine.flare.words import (
     CAUSES,
     OK,
@@ -44,6 +44,7 @@ from concord.federation.sites.protocol import check_protocol
 
 SILENCE_S = 30.0
 LOOK_S = 1.0
+ASK_S = 5.0
 STOP_S = 3.0
 
 
@@ -91,6 +92,7 @@ class FlareEngine:
         self._open = threading.Event()
         self._stopping = threading.Event()
         self._seen: dict[str, _Seen] = {}
+        self._asked: set[str] = set()
         self._watch = threading.Thread(target=self._look_after, name="silence", daemon=True)
         for topic, answer in (
             ("hello", self._hello),
@@ -250,8 +252,28 @@ class FlareEngine:
         return pack(handle(line))
 
     def _look_after(self) -> None:
+        """End the lines of members that are gone."""
         while not self._stopping.wait(LOOK_S):
-            now_s = time.monotonic()
             for line in list(self._lines.values()):
-                if now_s - line.last_heard_s > self._silence_s:
+                silent_s = time.monotonic() - line.last_heard_s
+                if silent_s > self._silence_s:
                     line.end("nothing was heard of it any more")
+                elif silent_s > self._silence_s / 4 and not line.ended and not self._asks(line):
+                    threading.Thread(target=self._ask_whether, args=(line,), daemon=True).start()
+
+    def _asks(self, line: Line) -> bool:
+        with self._lock:
+            asked = line.session in self._asked
+            self._asked.add(line.session)
+            return asked
+
+    def _ask_whether(self, line: Line) -> None:
+        """Ask a silent member itself: the connection to a killed one is closed long before."""
+        try:
+            self._wire.ask(line.peer, "beat", pack(Beat(session=line.session)), ASK_S)
+        except Unreachable:
+            line.end("it cannot be reached any more")
+        else:
+            line.beat()
+            with self._lock:
+                self._asked.discard(line.session)

@@ -273,7 +273,11 @@ class Seat:
                 line.end(CAUSES[word.cause])
             return pack(OK)
 
+        def beat(word: Beat, _: memoryview) -> bytes:
+            return pack(UNKNOWN if on(word.session) is None else OK)
+
         wire = self._wire
+        wire.answer("beat", lambda peer, data: answered(Beat, data, peer, beat))
         wire.answer("say", lambda peer, data: answered(Say, data, peer, say))
         wire.answer("took", lambda peer, data: answered(Took, data, peer, took))
         wire.answer("fetch", lambda peer, data: answered(Fetch, data, peer, fetch))

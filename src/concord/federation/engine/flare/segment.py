@@ -21,7 +21,7 @@ from pydantic import Field, ValidationError
 
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.errors import ConcordError, DocumentError
-from concord.base.files import make_folder, write_atomic
+from concord.base.files import atomic_file, make_folder, write_atomic
 from concord.charter.run import Document
 from concord.federation.messages import Count, DigestText, Name
 from concord.federation.records import RunFolder
@@ -83,7 +83,9 @@ class Segments:
         """
         make_folder(self._folder)
         data = canonical_json(standing.model_dump(mode="json"))
-        write_atomic(self._folder / f"{standing.segment}.json", data)
+        path = self._folder / f"{standing.segment}.json"
+        with atomic_file(path, durable=False) as stream:  # after a power cut nobody believes it
+            stream.write(data)
 
     def read(self, segment: str) -> Standing | None:
         """Where a segment stands; None if it has not said so yet."""
