@@ -39,7 +39,7 @@ def test_all_commands_of_the_design_are_there():
         *("join", "leave", "halt", "coordinator", "keys", "sign", "file"),
         *("log", "prove", "verify", "publish", "policy", "law", "declare"),
         *("gate", "seal", "scan", "audit", "release", "federation", "member", "status", "observe"),
-        *("complaint", "bench"),
+        *("complaint", "bench", "canaries"),
     }
     assert ("data", "check") in commands()
 

@@ -1,8 +1,11 @@
 """A whole run with processes: one member is held back by its audit, one has no budget left."""
 
+import json
+
 import pytest
 
 from concord.base.clock import SystemClock
+from concord.cli.main import main
 from concord.federation.records import RunFolder
 from concord.ledger.entries import Entry
 from concord.ledger.reader import LogReader
@@ -47,3 +50,32 @@ def test_a_stranger_verifies_it_all(atlas, tmp_path):
     found = Verification(root, workdir=tmp_path, clock=SystemClock())
     found.run()
     assert all(step.passed for step in found.steps)
+
+
+def concord(capsys, *arguments):
+    status = 0
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as done:
+        status = done.code
+    return status or 0, capsys.readouterr()
+
+
+@pytest.mark.processes
+def test_canaries_shown_later_are_those_that_every_grant_committed_to(atlas, tmp_path, capsys):
+    root, _ = atlas
+    named = {grant.canaries for grant in said(root, "grant", "laos")}
+    assert len(named) == 1 and named != {None}
+    assert {grant.canaries for grant in said(root, "grant", "fiji")} == {None}
+    shown = tmp_path / "laos.canaries"
+    status, _ = concord(capsys, "canaries", "disclose", root, "--as", "laos", "--out", shown)
+    assert status == 0
+    asked = ("canaries", "check", root, shown, "--as")
+    status, found = concord(capsys, *asked, "laos", "--json")
+    assert status == 0 and json.loads(found.out)["round"] == 1
+    status, found = concord(capsys, *asked, "fiji")
+    assert status == 10 and "committed to no canaries" in found.err
+    value = json.loads(shown.read_text())
+    shown.write_text(json.dumps(value | {"secret": "00" * 32}))
+    status, found = concord(capsys, *asked, "laos")
+    assert status == 10 and "not the canaries" in found.err

@@ -18,6 +18,7 @@ from concord.base.errors import ConcordError, DocumentError, InternalError
 from concord.cli import (
     audit,
     bench,
+    canaries,
     charter,
     chat,
     complaints,
@@ -81,6 +82,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")
 for name, commands in (
     ("bench", bench),
+    ("canaries", canaries),
     ("charter", charter),
     ("propose", propose),
     ("halt", halts),

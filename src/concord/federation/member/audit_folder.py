@@ -62,6 +62,16 @@ class AuditFolder:
         path = self._canaries
         return parse_json(path.read_bytes(), where=path)["commitment"] if path.exists() else None
 
+    def disclosure(self) -> bytes:
+        """What opens the commitment: secret and numbers, as canonical JSON.
+
+        Raises:
+            DocumentError: this run has no canaries.
+        """
+        if not self._canaries.exists():
+            raise DocumentError("this run has no canaries", where=self._canaries.parent)
+        return self._canaries.read_bytes()
+
     def reports(self) -> list[AuditReport]:
         """What every audit found, in order."""
         path = self._reports

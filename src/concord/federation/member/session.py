@@ -180,6 +180,7 @@ class MemberSession:
             self._counting_part.finish()
         tokenizer = frame.read_payload() or None
         text.use_tokenizer(tokenizer, message.digest)
+        self._voice.use_canaries(text.canaries_commitment)
         run = text.run
         state = MemberState(self._folder.open_private("state", run.name), run.digest)
         self._group = form_group(text, tokenizer, self._on_loss)

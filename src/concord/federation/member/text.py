@@ -216,6 +216,11 @@ class MemberText:
             raise MessageRefused("no tokenizer was given yet")
         return self._canaries
 
+    @property
+    def canaries_commitment(self) -> Digest | None:
+        """What binds the canaries of this run before it is trained; None without any."""
+        return AuditFolder(self.folder, self.run).commitment if len(self.canaries) else None
+
     def were_drawn(self, positions: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
         """Whether positions of the text were read in the first steps of the run."""
         if self._order is None:

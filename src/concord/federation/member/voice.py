@@ -73,6 +73,7 @@ class MemberVoice:
         self._consent = MemberConsent(folder)
         self._granted: Answer | None = None
         self._datasets: tuple[str, ...] | None = None
+        self._canaries: Digest | None = None
         self._seals = SealBook(self._replica.library)
         self._copy = HomeCopy(folder)
         self._handed_on: set[bytes] = set()
@@ -80,6 +81,10 @@ class MemberVoice:
     def use_datasets(self, names: Iterable[str] | None) -> None:
         """Name the datasets whose text was prepared; None: none is described, or nobody knows."""
         self._datasets = None if names is None else tuple(sorted(names))
+
+    def use_canaries(self, commitment: Digest | None) -> None:
+        """Name the commitment to the canaries in the text; None: there are none."""
+        self._canaries = commitment
 
     def take_documents(self, payload: bytes) -> None:
         """Keep documents under their digests; what nobody names is never read."""
@@ -163,6 +168,7 @@ class MemberVoice:
             dataset_records=found.records,
             policy=found.policy or "",
             rules=found.rules,
+            canaries=self._canaries,
         )
         steps = plan.steps_of(self._member)
         work = Train(run=run, round=seat.rounds, base=plan.base, inner_steps=steps)

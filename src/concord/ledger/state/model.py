@@ -201,6 +201,8 @@ class RunSeat(Document):
     strikes: dict[str, tuple[int, ...]] = Field(default_factory=dict)
     """Of members that were quarantined lately, the rounds, counted from 1."""
     record: Digest | None = None
+    canaries: dict[str, Digest] = Field(default_factory=dict)
+    """Commitment of each member that has canaries in its text, from its first grant with one on."""
     step_times_us: dict[str, int] = Field(default_factory=dict)
     """Of each member, as its last merged update declared it; kept where steps go by speed."""
     plan: PlanSeat | None = None

@@ -148,11 +148,13 @@ def grant(state: State, body: Granted, statement: Statement, bundle: CharterBund
     """A member takes part."""
     seat = _open(state, statement)
     plan = _plan(state, seat, statement, body.plan)
-    _check_grant(state, body, statement.author.party, bundle)
-    changed = plan.model_copy(
-        update={"granted": tuple(sorted({*plan.granted, statement.author.party}))}
-    )
-    return _put(state, statement, seat, plan=changed)
+    party = statement.author.party
+    _check_grant(state, body, party, bundle)
+    changed = plan.model_copy(update={"granted": tuple(sorted({*plan.granted, party}))})
+    if seat.canaries.get(party, body.canaries) != body.canaries:
+        raise StatementRefused("names other canaries than its grants before", where="canaries")
+    canaries = seat.canaries if body.canaries is None else put(seat.canaries, party, body.canaries)
+    return _put(state, statement, seat, plan=changed, canaries=canaries)
 
 
 def _check_grant(state: State, body: Granted, party: str, bundle: CharterBundle) -> None:

@@ -97,6 +97,8 @@ class Granted(Body):
     """SHA-256 of the member's policy file, which stays with it."""
     rules: Annotated[RuleIds, Field(min_length=1)]
     """Ids of the rules of that file that permit."""
+    canaries: DigestText | None = None
+    """Commitment to the canaries planted in its text, if there are any: made before the round."""
 
     def subjects(self) -> Mapping[str, Digest]:
         return {"plan": self.plan}

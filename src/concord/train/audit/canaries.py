@@ -97,6 +97,12 @@ def make_canaries(
     )
 
 
+def coins(secret: bytes, *, run: Digest, count: int, length: int) -> NDArray[np.bool_]:
+    """[count] How the coin of each canary fell, were the text long enough for all."""
+    draw = _words(secret, run, count * (length + 2)).reshape(count, length + 2)
+    return (draw[:, length + 1] >> np.uint64(63)).astype(bool)
+
+
 class PlantedText:
     """A member's tokens with the planted canaries over them."""
 
