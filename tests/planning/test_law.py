@@ -64,7 +64,7 @@ def test_where_members_are_alike_the_simulator_finds_the_closed_form(setting, ov
 
 @settings(max_examples=40)
 @given(settings_of_members_alike, st.lists(st.floats(0.5, 5000), min_size=1, max_size=8))
-def test_unlike_members_take_as_long_as_between_the_fastest_and_the_slowest_alone(setting, seconds):
+def test_where_all_must_answer_the_slowest_member_sets_the_pace(setting, seconds):
     setting = replace(setting, members=len(seconds), hub_bits=math.inf, screen_s=0.0)
     who = members(*seconds, link_bits=setting.link_bits)
     found = period_s(setting, overlapped=False, who=who)

@@ -26,8 +26,7 @@ def test_a_slow_member_within_the_grace_is_waited_for():
     assert [one.committed_s for one in simulator.run(3)] == [14, 28, 42]
 
 
-def test_a_member_that_came_too_late_begins_again_from_the_new_base_and_is_in_where_it_can():
-    # Every other round is called while the third is away: it has nothing to give up.
+def test_a_member_that_is_away_in_a_round_is_not_waited_for_and_is_in_the_next():
     simulator = Simulator(
         instant(3),
         members(10, 10, 12),
