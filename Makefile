@@ -13,7 +13,7 @@ CORPORA ?= ../shared/corpora
         bench-quality bench-ablation bench-tokenizer bench-tokenizer-sealed bench-update bench-transport bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
         bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-serve bench-aggregation bench-load \
-        bench-observe test-pages bench-links
+        bench-observe test-pages bench-links bench-missing
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -84,6 +84,9 @@ bench-aggregation: $(STAMP)  ## merging from files beside a plain FedAvg of NVID
 
 bench-load: $(STAMP)  ## 8 to 64 members, tiny updates, the real protocol
 	$(BIN)/python benchmarks/load.py
+
+bench-missing: $(STAMP)  ## 30 % of members missing at random in each round
+	$(BIN)/python benchmarks/missing.py --corpora $(CORPORA)
 
 bench-throughput: $(STAMP)  ## local training beside a plain PyTorch loop
 	$(BIN)/python benchmarks/throughput.py
