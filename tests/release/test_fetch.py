@@ -14,11 +14,15 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from releaselab import build, decide, history_with_a_run, publish, released
+from releaselab import build, decide, history_with_a_run, publish, released, write_again
 
 from concord.base.clock import SystemClock
 from concord.base.errors import DocumentError, FetchFailed, VerificationFailed
+from concord.cli.main import main
+from concord.ledger.statements.aftermath import Advisory, Recall
+from concord.release.build import proofs_of
 from concord.release.fetch import FolderSource, fetch_release, source_at
+from concord.release.ledger import write_ledger
 from concord.release.manifest import read_manifest
 from concord.release.parts import chosen
 from concord.release.verify import verify_release
@@ -237,6 +241,36 @@ def test_what_the_members_did_not_publish_is_not_fetched(tmp_path):
     with pytest.raises(VerificationFailed, match="was not published"):
         fetch(candidate.root, tmp_path / "here")
     assert not (tmp_path / "here" / WEIGHTS).exists()
+
+
+def test_what_was_said_since_is_shown_and_what_was_withdrawn_does_not_come(tmp_path, capsys):
+    history, run, release = released(tmp_path / "atlas")
+    model, proofs = history.state.run(run.digest).base, proofs_of_release(release)
+    advisory = Advisory(version="1.0", model=model, severity="high", title="Dates", text="Wrong.")
+    history.say(advisory, "peru")
+    write_again(history)
+    write_ledger(history.root, release, proofs)
+    assert command("release", "fetch", release.root, tmp_path / "here") == 0
+    assert "advisory, high: Dates" in capsys.readouterr().err
+    assert command("chat", tmp_path / "here", "Mji") != 0  # no network that loads
+    assert "advisory, high: Dates" in capsys.readouterr().err
+    history.say(Recall(version="1.0", model=model, ground="leak", reason="It recites."), "peru")
+    write_again(history)
+    write_ledger(history.root, release, proofs)
+    assert command("release", "fetch", release.root, tmp_path / "later") == 10
+    assert "was withdrawn by peru" in capsys.readouterr().err
+    assert not (tmp_path / "later" / WEIGHTS).exists()
+    assert command("chat", release.root, "Mji") == 10
+
+
+def proofs_of_release(release):
+    return proofs_of(read_manifest(release.manifest), published=True)
+
+
+def command(*words):
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return ended.value.code
 
 
 def test_a_release_of_another_federation_than_the_reader_wants_is_refused(release, tmp_path):

@@ -81,3 +81,5 @@ def _verify(release: Path, model: Path) -> None:
             remedy=f"{error.remedy or 'fetch the release again'}; or use it as it is: --unverified",
         ) from error
     say(f"verified: version {manifest.version} of {manifest.name}", style="green", err=True)
+    for notice in found.notices:
+        warn(notice)

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from concord.base.digest import check_digest
 from concord.cli.desk import JSON
-from concord.cli.say import count, say, say_json
+from concord.cli.say import count, say, say_json, warn
 from concord.cli.setting import clock
 
 
@@ -60,11 +60,14 @@ def fetch(
                 "folder": str(out),
                 "files": done.files,
                 "bytes": done.bytes,
+                "notices": list(done.findings.notices),
                 "published": done.findings.published,
                 "federation": None if manifest is None else manifest.federation,
             }
         )
         return
+    for notice in done.findings.notices:
+        warn(notice)
     say(f"{out}: {count(len(done.files), 'file')}, {done.bytes / 1e6:,.1f} MB fetched; verified")
     if manifest is not None and wanted is None:
         say(
