@@ -52,7 +52,8 @@ SAVE_EVERY_STEPS = 50
 LONGEST_CONTEXT = 1024
 """Tokens of a sample where nothing else is asked for. Assumption."""
 LORA_RATE = 4.0
-"""AdamW's rate for adapters, over that for all weights. Assumption: 2 to 10 is usual."""
+"""AdamW's rate for adapters, over that for all weights; of 4, 10 and 30 the best that was measured
+(`docs/benchmarks/sovereign.md`)."""
 USUAL_INNER, USUAL_COMPARISON = InnerSpec(), ComparisonSpec()
 OnStep = Callable[[int, int], object]
 
