@@ -43,9 +43,11 @@ def demo(
     Example: concord demo --folder demo --engine flare
     """
     from concord.cli.initialise import found_here, make_almanac_federation
+    from concord.cli.observe import make_pages
     from concord.cli.pipeline import run_and_report
     from concord.cli.watch import TerminalWatcher
     from concord.federation.datasets import describe_almanacs
+    from concord.observatory.pages.language import languages as all_languages
     from concord.observatory.terminal import print_report
 
     _prepare_folder(folder, force=force)
@@ -72,8 +74,11 @@ def demo(
         )
     print_report(console, made.report)
     speak(console, made.model, federation)
+    pages = federation.root / "observatory"
+    make_pages(federation.root, pages, all_languages())
     console.print(f"\nDone in {time.monotonic() - began_s:.0f} s.")
-    for name, path in (("report", made.html), ("model", made.model)):
+    shown = (("report", made.html), ("model", made.model), ("pages", pages / "index.html"))
+    for name, path in shown:
         console.print(f"{name:7} {path}", soft_wrap=True, highlight=False)
     console.print(f"check   concord verify {folder}", soft_wrap=True, highlight=False, markup=False)
     console.print(
