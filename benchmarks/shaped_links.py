@@ -56,6 +56,8 @@ PORT = 7077
 HEADER_BYTES = 52
 """IPv4 and TCP with time stamps."""
 ROUNDS, STEPS = 3, 40
+SETTLE_S = 3.0
+"""Until what was sent last is counted."""
 HERE = Path(__file__).resolve()
 
 
@@ -83,7 +85,7 @@ CONDITIONS = (
 
 
 def document(condition: Condition, rounds: int, steps: int) -> RunDocument:
-    """Half a million parameters, long rounds: the law predicts more than nine tenths."""
+    """0.7 M parameters, long rounds: the law predicts more than nine tenths."""
     overlap = min(condition.overlap_steps, steps - 1)
     return parse_run(
         {
@@ -165,13 +167,13 @@ class TcpEngine:
 
 
 class Counting(Watcher):
-    """Notes when each round was committed, and what the interfaces had counted by then."""
+    """Notes when each round was committed."""
 
     def __init__(self) -> None:
         self.rounds: list[dict[str, Any]] = []
 
     def committed(self, record: RoundRecord) -> None:  # noqa: ARG002
-        self.rounds.append({"at_s": time.monotonic(), "interfaces": counted_bytes()})
+        self.rounds.append({"at_s": time.monotonic()})
 
 
 def counted_bytes() -> dict[str, list[int]]:
@@ -208,8 +210,11 @@ def coordinate(root: Path, run: RunDocument, congestion: str) -> None:
             watcher=watcher,
         ).run()
     engine.stop()
+    time.sleep(SETTLE_S)
+    traffic = {m: [engine.traffic(m).up_bytes, engine.traffic(m).down_bytes] for m in MEMBERS}
+    ends = {"interfaces": counted_bytes(), "counters": traffic}
     records = [record.model_dump(mode="json") for _, record in folder.records()[1:]]
-    print(json.dumps({"rounds": watcher.rounds, "records": records}))
+    print(json.dumps({"rounds": watcher.rounds, "records": records, "ends": ends}))
 
 
 def tune(stream: socket.socket, congestion: str) -> None:
@@ -330,7 +335,8 @@ class Figures:
     up_bytes: float
     down_bytes: float
     on_interface: float
-    """Payload bytes that the interfaces counted, by bytes in the log."""
+    """Payload bytes that the interfaces counted from the first connection to the last, by what the
+    counters that the log is written from counted in as long."""
     with_headers: float
     overlaps: bool
 
@@ -351,10 +357,10 @@ def figures(condition: Condition, told: dict[str, Any]) -> Figures:
     count, members = len(records), len(MEMBERS)
     up = sum(sum(record["bytes_up"].values()) for record in records)
     down = sum(sum(record["bytes_down"].values()) for record in records)
-    first, last = rounds[0]["interfaces"], rounds[-1]["interfaces"]
-    moved = [[b - a for a, b in zip(first[m], last[m], strict=True)] for m in MEMBERS]
+    moved = told["ends"]["interfaces"].values()
     whole = sum(received + sent for received, _, sent, _ in moved)
     packets = sum(more + out for _, more, _, out in moved)
+    counters = sum(sum(both) for both in told["ends"]["counters"].values())
     trained = [c["train_s"] for record in records for c in record["contributions"].values()]
     return Figures(
         round_s=(rounds[-1]["at_s"] - rounds[0]["at_s"]) / count,
@@ -362,8 +368,8 @@ def figures(condition: Condition, told: dict[str, Any]) -> Figures:
         link_s=8 * (up + down) / (count * members) / (condition.mbit_per_s * 1e6),
         up_bytes=up / (count * members),
         down_bytes=down / (count * members),
-        on_interface=(whole - HEADER_BYTES * packets) / (up + down),
-        with_headers=whole / (up + down),
+        on_interface=(whole - HEADER_BYTES * packets) / counters,
+        with_headers=whole / counters,
         overlaps=condition.overlap_steps > 0,
     )
 
