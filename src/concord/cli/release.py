@@ -25,8 +25,10 @@ from concord.cli.say import columns, say, say_json, warn
 from concord.cli.setting import clock
 
 if TYPE_CHECKING:
-    from concord.federation.office import Office
+    from concord.federation.folders import FederationFolder
+    from concord.federation.office import Filed, Office
     from concord.release.build import Candidate, Exporter
+    from concord.release.folder import ReleaseFolder
     from concord.release.gguf import Kind
     from concord.release.manifest import Manifest
     from concord.release.verify import ReleaseFindings
@@ -55,39 +57,12 @@ def build(
 
     Example: concord release build atlas --version 1.0
     """
-    from concord.federation.records import RunFolder
-    from concord.federation.workers import export_in_worker
-    from concord.release.build import build_release, candidate
     from concord.release.folder import ReleaseFolder, release_place
-    from concord.release.papers.render import records, render, write_papers
-    from concord.release.papers.sections import sections_of
-    from concord.release.plain_chat import write_plain_template
-    from concord.release.signature import public_pem, sign_release
 
-    archive = desk.open_archive(folder)
     federation = desk.federation_at(folder)
     place = release_place(federation.root, version)
     release = place if out is None else ReleaseFolder(out.absolute())
-    made_of = candidate(archive, federation.objects, run=name, version=version, now=desk.now())
-    run = made_of.library.run(made_of.document)
-
-    def model(path: Path) -> None:
-        export_in_worker(RunFolder(federation.root, run.name), run, path)
-
-    def papers(path: Path) -> None:
-        sections = sections_of(made_of)
-        with storage_errors(path):
-            write_papers(path, render(sections) | records(sections, made_of.objects))
-
-    key = release_key_of(federation.member(archive.state.coordinator.member))
-    manifest = build_release(
-        made_of,
-        federation.root,
-        release,
-        exporters=[model, write_plain_template, papers, *_gguf_exporters(gguf, made_of)],
-        release_key=None if key is None else public_pem(key),
-        sign=None if key is None else lambda one: sign_release(one, key),
-    )
+    manifest = make_release(federation, release, version, name=name, gguf=gguf)
     if as_json:
         say_json({"folder": str(release.root), "manifest": digest_bytes(manifest.data)})
         return
@@ -101,6 +76,95 @@ def build(
         )
     else:
         say(f"to publish it: concord release publish {folder} {version}")
+
+
+def make_release(
+    federation: FederationFolder,
+    release: ReleaseFolder,
+    version: str,
+    *,
+    name: str | None,
+    gguf: Sequence[str],
+) -> Manifest:
+    """Build a release of the last base of a run.
+
+    Raises:
+        DocumentError: see `build_release`.
+    """
+    from concord.federation.records import RunFolder
+    from concord.federation.workers import export_in_worker
+    from concord.release.build import build_release, candidate
+    from concord.release.papers.render import records, render, write_papers
+    from concord.release.papers.sections import sections_of
+    from concord.release.plain_chat import write_plain_template
+    from concord.release.signature import public_pem, sign_release
+
+    archive = desk.open_archive(federation.root)
+    made_of = candidate(archive, federation.objects, run=name, version=version, now=desk.now())
+    run = made_of.library.run(made_of.document)
+
+    def model(path: Path) -> None:
+        export_in_worker(RunFolder(federation.root, run.name), run, path)
+
+    def papers(path: Path) -> None:
+        sections = sections_of(made_of)
+        with storage_errors(path):
+            write_papers(path, render(sections) | records(sections, made_of.objects))
+
+    key = release_key_of(federation.member(archive.state.coordinator.member))
+    return build_release(
+        made_of,
+        federation.root,
+        release,
+        exporters=[model, write_plain_template, papers, *_gguf_exporters(gguf, made_of)],
+        release_key=None if key is None else public_pem(key),
+        sign=None if key is None else lambda one: sign_release(one, key),
+    )
+
+
+def publish_release(office: Office, release: ReleaseFolder, version: str) -> Filed:
+    """Say in the log that a release is published, and put that log into it.
+
+    Raises:
+        VerificationFailed: what was built does not hold.
+        DocumentError: it was built before the decision, or before the last evidence.
+        StatementRefused: a gate is in the way.
+        KeyRefused: the coordinator's keys are not here.
+    """
+    from concord.ledger.statements.evidence import Release
+    from concord.release.build import proofs_of
+    from concord.release.ledger import write_ledger
+    from concord.release.manifest import read_manifest
+    from concord.release.verify import verify_release
+
+    verify_release(release.root, clock=clock(), candidate=True)
+    manifest = read_manifest(release.manifest)
+    _check_fresh(office, manifest)
+    if manifest.version != version:
+        raise DocumentError(f"holds version {manifest.version}", where=release.root)
+    if manifest.decision is None:
+        raise DocumentError(
+            "was built before the members decided",
+            where=release.root,
+            remedy="once they did: concord release build",
+        )
+    coordinator = office.state.coordinator.member
+    body = Release(
+        version=version,
+        model=manifest.model,
+        manifest=digest_bytes(manifest.data),
+        decision=manifest.decision,
+    )
+    filed = office.say(body, party=coordinator, role="coordinator")
+    if filed.index is None:
+        raise KeyRefused(
+            f"the log's key is at {coordinator!r}, not here",
+            where=office.federation.log,
+            remedy="publish where the coordinator's keys lie",
+        )
+    write_ledger(office.federation.root, release, proofs_of(manifest, published=True))
+    verify_release(release.root, clock=clock())
+    return filed
 
 
 def _gguf_exporters(kinds: Sequence[str], made_of: Candidate) -> list[Exporter]:
@@ -150,47 +214,19 @@ def publish(
 
     Example: concord release publish atlas 1.0
     """
-    from concord.ledger.statements.evidence import Release
-    from concord.release.build import proofs_of
     from concord.release.folder import ReleaseFolder, release_place
-    from concord.release.ledger import write_ledger
-    from concord.release.manifest import read_manifest
-    from concord.release.verify import verify_release
 
     office = desk.open_office(folder)
     place = release_place(office.federation.root, version)
     release = place if out is None else ReleaseFolder(out.absolute())
-    verify_release(release.root, clock=clock(), candidate=True)
-    manifest = read_manifest(release.manifest)
-    _check_fresh(office, manifest)
-    if manifest.version != version:
-        raise DocumentError(f"holds version {manifest.version}", where=release.root)
-    if manifest.decision is None:
-        raise DocumentError(
-            "was built before the members decided",
-            where=release.root,
-            remedy=f"once they did: concord release build {folder} --version {version}",
-        )
-    coordinator = office.state.coordinator.member
-    body = Release(
-        version=version,
-        model=manifest.model,
-        manifest=digest_bytes(manifest.data),
-        decision=manifest.decision,
+    filed = publish_release(office, release, version)
+    if as_json:
+        say_json(desk.filed_json(filed))
+        return
+    desk.tell_filed(office, filed)
+    say(
+        f"to check it: concord release verify {release.root} --federation {office.state.federation}"
     )
-    filed = desk.put(office, body, party=coordinator, role="coordinator", as_json=as_json)
-    if filed is None or filed.index is None:
-        raise KeyRefused(
-            f"the log's key is at {coordinator!r}, not here",
-            where=office.federation.log,
-            remedy="publish where the coordinator's keys lie",
-        )
-    write_ledger(office.federation.root, release, proofs_of(manifest, published=True))
-    verify_release(release.root, clock=clock())
-    if not as_json:
-        say(
-            f"to check it: concord release verify {release.root} --federation {manifest.federation}"
-        )
 
 
 def _check_fresh(office: Office, manifest: Manifest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +93,8 @@ def run_gates(
     runner = Runner(bench, clock(), pair_files(pairs))
     also = [] if board_key is None else [load_key(board_key)]
     rows = []
-    for gate, party in _tasks(office, only, parties):
-        rows.append(_run_one(office, runner, gate, party, also=also, dry=dry))
+    for gate, party in tasks(office, only, parties):
+        rows.append(run_one(office, runner, gate, party, also=also, dry=dry))
         if not as_json:
             say("  ".join(rows[-1][key] for key in ("gate", "runner", "result", "found")))
     if as_json:
@@ -102,7 +103,12 @@ def run_gates(
         raise typer.Exit(NOT_ALL_PASSED)
 
 
-def _tasks(office: Office, only: list[str], parties: list[str]) -> list[tuple[Gate, str]]:
+def tasks(office: Office, only: Sequence[str], parties: Sequence[str]) -> list[tuple[Gate, str]]:
+    """Which gate is run by whom.
+
+    Raises:
+        DocumentError: a gate is unknown, or nobody who could run one is here.
+    """
     gates = office.charter.gate
     if unknown := sorted(set(only) - {gate.id for gate in gates}):
         raise DocumentError(
@@ -116,7 +122,7 @@ def _tasks(office: Office, only: list[str], parties: list[str]) -> list[tuple[Ga
         if only and gate.id not in only:
             continue
         chosen = members
-        if gate.run_by == "any" and parties == [desk.ALL]:
+        if gate.run_by == "any" and list(parties) == [desk.ALL]:
             chosen = _independent(office.state, members)[: gate.min_runners]
         found += [(gate, member) for member in chosen]
     return found
@@ -130,15 +136,16 @@ def _independent(state: State, members: list[str]) -> list[str]:
     return list(owners.values())
 
 
-def _run_one(
+def run_one(
     office: Office,
     runner: Runner,
     gate: Gate,
     party: str,
     *,
-    also: list[PrivateKey],
-    dry: bool,
+    also: Sequence[PrivateKey] = (),
+    dry: bool = False,
 ) -> dict[str, str]:
+    """Run a gate as a member, and file the evidence; what came of it, in words."""
     from concord.release.gates.evidence import sign_evidence
 
     row = {"gate": gate.id, "runner": party}
