@@ -1,5 +1,9 @@
 """A release is checked from its folder alone, and says what it is."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 from releaselab import VERSION, build, decide, history_with_a_run, publish, released, verified
 
@@ -85,3 +89,24 @@ def test_a_version_that_is_no_folder_is_refused(tmp_path, version):
     with pytest.raises(DocumentError):
         release_place(tmp_path, version)
     assert release_place(tmp_path, VERSION).root == tmp_path / "releases" / VERSION
+
+
+PLAIN = """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers", "jinja2", "model_signing", "gguf"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from concord.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def test_the_command_needs_neither_torch_nor_the_libraries_that_made_the_release(published):
+    words = [sys.executable, "-c", PLAIN, "release", "verify", str(published[2].root), "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["published"]
