@@ -65,6 +65,24 @@ def take(
     _take(office, party, "takeover", names, reason, out, as_json)
 
 
+@app.command()
+def up(
+    folder: Path = desk.FOLDER,
+    name: str | None = typer.Option(None, "--run", help="Run, if the folder holds several."),
+    report: bool = typer.Option(True, help="Write model and report when the run is over."),
+) -> None:
+    """Serve members in their own data centres, and drive a run until it is over, or until Ctrl-C.
+
+    Kits are made before: concord federation provision. A run goes on from its last committed round,
+    whatever stopped it. A server that dies is started again.
+
+    Example: concord coordinator up atlas
+    """
+    from concord.cli.sited import drive_between_sites
+
+    drive_between_sites(folder, name, report=report)
+
+
 def _take(
     office: Office,
     party: str,
