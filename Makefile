@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 CORPORA ?= ../shared/corpora
 
-.PHONY: help demo test check format lint types contracts sizes setup clean \
+.PHONY: help demo test test-sites check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-tokenizer-sealed bench-update bench-transport bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
         bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-serve bench-aggregation bench-load \
@@ -42,6 +42,9 @@ test: $(STAMP)  ## all tests, in random order, on two processes
 
 test-pages: $(STAMP)  ## the public pages in a real browser (Debian: apt-get install chromium)
 	$(BIN)/pytest -s -p no:xdist tests/browser/browser_pages.py tests/browser/browser_proof.py
+
+test-sites: $(STAMP)  ## sites as real processes: intruders, jobs with code, kills; some minutes
+	$(BIN)/pytest tests_sites -p no:randomly -s -W ignore
 
 check: format lint types contracts test  ## everything that must hold before a commit
 
