@@ -7,6 +7,7 @@ from sitelab import MEMBERS, NOW, PORT, secretariat
 
 from concord.cli.main import main
 from concord.federation.sites.home import SITE, take_kit
+from concord.federation.sites.site_files import write_site_files
 from concord.testing.founded import found
 from concord.testing.hand_clock import HandClock
 
@@ -48,20 +49,26 @@ def handed(atlas, tmp_path):
     return copy
 
 
+@pytest.fixture(scope="session")
+def _home(_made, tmp_path_factory):
+    """Fiji's home, made once: its site files name no place but the member's folder."""
+    home = tmp_path_factory.mktemp("homes") / "home"
+    own = _made / "members" / "fiji"
+    take_kit(_made / "sites" / "kits" / "fiji", home, now_s=NOW, own=own)
+    return home
+
+
 @pytest.fixture
-def kit(atlas, tmp_path, handed):
-    """A kit with its site files, to be changed: a member's in its home, or the server's."""
+def kit(atlas, tmp_path, _home):
+    """A kit with its site files, to be changed: fiji's in its home, or the server's."""
 
     def take(name="fiji"):
         if name == "server":
-            from concord.federation.sites.site_files import write_site_files
-
             target = shutil.copytree(atlas / "sites" / "server", tmp_path / "server")
             write_site_files(target, "server", name="localhost", folder=atlas)
             return target
-        home = tmp_path / "home"
-        take_kit(atlas / "sites" / "kits" / name, home, now_s=NOW, own=atlas / "members" / name)
-        return home / "members" / name / SITE
+        shutil.copytree(_home, tmp_path / "home")
+        return tmp_path / "home" / "members" / "fiji" / SITE
 
     return take
 

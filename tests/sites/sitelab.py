@@ -26,8 +26,9 @@ from concord.ledger.state.library import ObjectLibrary
 PORT = 8399
 MEMBERS = ["chad", "fiji", "peru"]
 DAY = datetime.timedelta(days=1)
-NOW = int(time.time()) + 120
-"""Certificates are dated by the machine's own clock; the tests' clock is a little after it."""
+NOW = int(time.time()) + 20 * 3600
+"""Certificates are dated by the machine's own clock, whenever a test makes them; the tests' clock
+is after all of them, and less than a day ahead, as the list of revoked ones may be."""
 
 
 def secretariat(root):
@@ -76,7 +77,7 @@ def certificate(name, root, root_key, *, begin=None, end=None, key=None, organis
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - DAY if begin is None else begin)
-        .not_valid_after(now + DAY if end is None else end)
+        .not_valid_after(now + 400 * DAY if end is None else end)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(root_key, hashes.SHA256())
     )

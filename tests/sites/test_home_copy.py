@@ -52,6 +52,7 @@ def test_what_a_member_has_checked_stands_in_its_home(own_atlas, home):
     ours, theirs = archive(home), archive(own_atlas)
     assert ours.note.checkpoint == theirs.note.checkpoint
     assert ours.state == theirs.state
+    assert "fiji" in ours.replica.witnesses(ours.note)
 
 
 def test_telling_the_same_again_changes_nothing(own_atlas, home):

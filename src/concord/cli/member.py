@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from concord.base.digest import check_digest
+from concord.base.files import write_atomic
 from concord.cli import desk
 from concord.cli.say import say, say_json, warn
 
@@ -158,25 +159,28 @@ def unit(
         False, "--container", help="A container file in place of a systemd unit."
     ),
     user: str | None = typer.Option(None, help="Who runs it; whoever runs this if left out."),
+    out: Path | None = typer.Option(None, "--out", help="Write it to this file; else it is shown."),
 ) -> None:
-    """Print a systemd unit, or a container file, that serves this home with few rights.
+    """Make a systemd unit, or a container file, that serves this home with few rights.
 
-    Example: concord member unit atlas-kenya
+    Example: concord member unit atlas-kenya --out concord-kenya.service
     """
     from concord.federation.sites.home import member_of
     from concord.federation.sites.unit import unit as fill
 
     member = member_of(home, name)
-    typer.echo(
-        fill(
-            "container" if container else "systemd",
-            home=home.resolve(),
-            member=member.id,
-            python=Path(sys.executable),
-            user=user or getpass.getuser(),
-        ),
-        nl=False,
+    text = fill(
+        "container" if container else "systemd",
+        home=home.resolve(),
+        member=member.id,
+        python=Path(sys.executable),
+        user=user or getpass.getuser(),
     )
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_atomic(out, text.encode())
+    say(f"{out} is written; how to use it stands at its top")
 
 
 class Ending:

@@ -32,6 +32,7 @@ def drive_between_sites(folder: Path, name: str | None, *, report: bool) -> None
     from concord.federation.sites.tls import Tls
 
     logging.captureWarnings(True)
+    logging.getLogger("nvflare").setLevel(logging.CRITICAL)  # what matters is told in words
     federation = FederationFolder(folder.resolve())
     archive = desk.open_archive(folder)
     office = Secretariat(federation, archive)

@@ -120,7 +120,8 @@ class MemberVoice:
             store=self._store,
             now=int(self._clock.unix_s()),
         )
-        self._copy.extend(note.checkpoint.origin, message.start, [one.data for one in taken], note)
+        data = [one.data for one in taken]
+        self._copy.extend(note.checkpoint.origin, message.start, data, note.with_lines(line))
         self._copy.settle(taken)
         return Cosigned(size=self._replica.size, line=line)
 
@@ -370,6 +371,7 @@ class MemberVoice:
                 seen_s = max(self._replica.witnesses(note).values(), default=state.time)
         except SignatureRefused as error:
             return _Head(f"checkpoint: {error.message}"[:300], stale=True)
+        self._copy.extend(note.checkpoint.origin, self._replica.size, (), note)
         age_s = now - seen_s
         if age_s > charter.log.max_head_age_s:
             fault = (
