@@ -134,7 +134,7 @@ def test_escape_sequences_in_names_do_not_reach_the_terminal(capsys, tmp_path):
 
 
 def test_joiners_and_marks_of_a_script_stay():
-    text = "க்ஷ\u200dமி \u0d15\u0d4d\u200c — \u202bسلام\u202c\n\t"
+    text = "க்ஷ\u200dமி \u0d15\u0d4d\u200c — سلام\n\t"
     assert printable(text) == text
     assert printable("a\x1b[2Jb\x00\x9b\r") == "a[2Jb"
 
