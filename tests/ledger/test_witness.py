@@ -65,6 +65,16 @@ def test_a_log_that_grows_is_cosigned_and_remembered(log, store):
         assert WitnessStore(store.path).read() == Witness(ORIGIN, new, log.root_at(new))
 
 
+def test_what_a_killed_witness_had_not_written_whole_is_gone_when_it_signs_again(log, store):
+    torn = store.path.with_name(f".{store.path.name}.0badc0de.part")
+    torn.write_bytes(b"half")
+    others = store.path.with_name(".another.0badc0de.part")
+    others.write_bytes(b"half")
+    ask(store, note_of(log, 10), 0, ())
+    assert not torn.exists()
+    assert others.exists()  # perhaps somebody writes it at this moment
+
+
 def test_a_log_that_goes_back_is_not_signed(log, store):
     ask(store, note_of(log, 256), 0, [])
     before = store.path.read_bytes()

@@ -102,19 +102,21 @@ def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def remove_torn(folder: Path, *, deep: bool = False) -> None:
+def remove_torn(folder: Path, *, deep: bool = False, of: str | None = None) -> None:
     """Delete what `atomic_file` had not moved into place when its process was killed.
 
-    For who alone writes in `folder`: another process's file would be taken from under its hands.
+    For who alone writes there: another process's file would be taken from under its hands.
 
     Args:
         deep: In the folders below it too.
+        of: Only what was to become the file of this name.
 
     Raises:
         StorageError: they cannot be deleted.
     """
+    pattern = ".*.part" if of is None else f".{of}.*.part"
     with storage_errors(folder):
-        for path in folder.rglob(".*.part") if deep else folder.glob(".*.part"):
+        for path in folder.rglob(pattern) if deep else folder.glob(pattern):
             path.unlink()
 
 

@@ -23,7 +23,7 @@ from concord.base.errors import (
     LogError,
     SignatureRefused,
 )
-from concord.base.files import write_atomic, write_new
+from concord.base.files import remove_torn, write_atomic, write_new
 from concord.base.locks import locked
 from concord.crypto.keys import PrivateKey, PublicKey
 from concord.crypto.merkle import EMPTY_ROOT, verify_consistency
@@ -139,6 +139,7 @@ class WitnessStore:
         """
         # Of two requests at once one waits: else the later could undo the earlier's memory.
         with locked(self.path.with_name(f".{self.path.name}.lock"), wait=True):
+            remove_torn(self.path.parent, of=self.path.name)
             known = self.read()
             if note.checkpoint.origin != known.origin:
                 raise LogError(f"this witness watches {known.origin}, not what it was asked for")
