@@ -130,7 +130,7 @@ def sites(kits: Kits, members: list[str]) -> Iterator[tuple[dict[str, int], floa
         admin = FlareAdmin(kits.driver)
         while True:
             try:
-                if admin.registered() >= set(members):
+                if set(admin.registered()) >= set(members):
                     break
             except AdminLost:
                 time.sleep(0.3)

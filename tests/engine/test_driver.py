@@ -26,6 +26,7 @@ class Server:
         self.folder = folder
         self.now_s = 0.0
         self.here = set(MEMBERS)
+        self.killed = set()
         self.jobs = {}
         self.ends = {}
         self.aborted = []
@@ -36,7 +37,7 @@ class Server:
     # what the driver asks
     def registered(self):
         self.answer()
-        return set(self.here)
+        return {m: 0.0 if m in self.killed else self.now_s // 10 for m in self.here}
 
     def submit(self, order):
         self.answer()
@@ -150,7 +151,7 @@ def running(server, number, until_s, present=MEMBERS):
 
 def test_who_comes_back_is_in_the_next_segment_within_seconds(server):
     """Peru is admitted again at second 50; its successor is submitted and takes over."""
-    running(server, 0, 60, present=MEMBERS[:3])
+    running(server, 0, 65, present=MEMBERS[:3])
     server.here = set(MEMBERS[:3])
     server.at(50, lambda: server.here.add("peru"))
     submitted = []
@@ -160,8 +161,8 @@ def test_who_comes_back_is_in_the_next_segment_within_seconds(server):
         server.stands(0, "paused")
         server.stands(1, "running")
 
-    server.at(60, successor_ready)
-    server.at(75, lambda: server.stands(1, "finished"))
+    server.at(65, successor_ready)
+    server.at(80, lambda: server.stands(1, "finished"))
     assert drive(server)
     assert submitted == [True]
     assert server.jobs["job-1"].members == MEMBERS
@@ -181,6 +182,17 @@ def test_a_member_that_cannot_be_seated_does_not_bring_segment_after_segment(ser
         )
     assert drive(server)
     assert 2 <= len(server.jobs) <= 2 + (180 - PACE.warm_s) // PACE.again_s
+
+
+def test_no_segment_begins_for_a_killed_member_that_the_server_still_lists(server):
+    """The server forgets it after ten minutes only; a job sent to it would wait for an answer."""
+    running(server, 0, 40)
+    server.at(40, lambda: server.killed.add("peru"))
+    for second in range(41, 100):
+        server.at(second, lambda: server.stands(0, "running", MEMBERS[:3]))
+    server.at(100, lambda: server.stands(0, "finished"))
+    assert drive(server)
+    assert len(server.jobs) == 1
 
 
 def test_an_old_segment_is_followed_without_a_pause(server):

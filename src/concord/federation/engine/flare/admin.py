@@ -30,10 +30,11 @@ class FlareAdmin:
         self._kit = kit
         self._session: Any = None
 
-    def registered(self) -> set[str]:
-        """Members that are admitted now."""
+    def registered(self) -> dict[str, float]:
+        """Members that are admitted, and when the server last heard of each."""
         with self._asking() as session:
-            return {client.name for client in session.get_system_info().client_info}
+            found = session.get_system_info().client_info
+            return {client.name: float(client.last_connect_time or 0.0) for client in found}
 
     def submit(self, order: Order) -> str:
         """Submit a segment's job: JSON alone, signed with the driver's key."""

@@ -58,8 +58,8 @@ class AdminLost(Exception):
 class Admin(Protocol):
     """What a driver asks the coordinator's server. Every question may raise `AdminLost`."""
 
-    def registered(self) -> set[str]:
-        """Members that are admitted now."""
+    def registered(self) -> dict[str, float]:
+        """Members that are admitted, and when the server last heard of each, by its own clock."""
 
     def submit(self, order: Order) -> str:
         """Submit a job; returns its id."""
@@ -96,6 +96,8 @@ class _Job:
     standing: Standing | None = None
     seen: set[str] = field(default_factory=set)
     """Members that were connected in it."""
+    missing: dict[str, float] = field(default_factory=dict)
+    """When the server had last heard of a member when it was first found not to be connected."""
 
 
 @dataclass
@@ -104,6 +106,8 @@ class _Known:
 
     since_s: dict[str, float] = field(default_factory=dict)
     """When each registered member was first seen registered."""
+    heard: dict[str, float] = field(default_factory=dict)
+    """When the server last heard of each, by its clock: a killed one stays registered for long."""
     asked_s: float = float("-inf")
 
 
@@ -215,12 +219,16 @@ class Driver:
         if standing is not None and standing != job.standing:
             job.standing, job.heard_s = standing, now_s
             job.seen |= set(standing.present)
+            for member in standing.present:
+                job.missing.pop(member, None)
 
     def _ask(self, now_s: float) -> None:
         if now_s - self._known.asked_s < self._pace.ask_s:
             return
         self._known.asked_s = now_s
-        here = self._admin.registered() & set(self._run.member_ids)
+        told = self._admin.registered()
+        here = {member for member in told if member in self._run.member_ids}
+        self._known.heard = told
         since_s = self._known.since_s
         self._known.since_s = {member: since_s.get(member, now_s) for member in here}
         for job in (self._current, self._successor):
@@ -277,7 +285,9 @@ class Driver:
         }
         warming = set(job.order.members) - job.seen
         young = now_s - job.submitted_s < self._pace.warm_s
-        return settled - present - (warming if young else set())
+        outside = settled - present - (warming if young else set())
+        heard = self._known.heard
+        return {m for m in outside if heard[m] > job.missing.setdefault(m, heard[m])}
 
     def _promote(self) -> None:
         self._current, self._successor = self._successor, None
