@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError
 
@@ -37,8 +37,17 @@ from concord.ledger.round_record import RoundRecord
 
 FACTS_FILE = "run.json"
 PACKAGES = ("concord", "torch", "transformers", "tokenizers", "numpy")
+EngineName = Literal["local", "flare"]
+HERE_NOTE = "All members ran on one machine; links between sites were not part of this run."
+SITES_NOTE = (
+    "Members trained at sites of their own and were linked over mutual TLS. On which machines"
+    " their sites stood, and how far apart, is not recorded."
+)
+MIXED_NOTE = (
+    "A part of this run was between sites, linked over mutual TLS; another part had all members"
+    " on one machine. Times of the two do not compare."
+)
 NOTES = (
-    "All members ran on one machine; links between sites were not part of this run.",
     "The model is small: it shows how training together compares with training alone, not skill.",
     "Published weights cannot be recalled.",
 )
@@ -65,7 +74,7 @@ class MeasuredArm:
 class RunFacts(Document):
     """What a run tells besides its records; kept in `run.json`, so that a report can be made anew.
 
-    A resumed run adds the time it took to that of earlier starts.
+    A resumed run adds the time it took to that of earlier starts, and its engine to theirs.
     """
 
     text: dict[str, TextCounts]
@@ -76,6 +85,7 @@ class RunFacts(Document):
     toml: str | None
     fact_choices: int | None = None
     tokenizer: TokenizerPart | None = None
+    engines: tuple[EngineName, ...] = ("local",)
 
     def save(self, folder: RunFolder) -> None:
         """Write `run.json`, adding an earlier start's time."""
@@ -85,7 +95,14 @@ class RunFacts(Document):
         if earlier is not None:
             phases = {n: s + self.phases.get(n, 0.0) for n, s in earlier.phases.items()}
             wall_s = earlier.wall_s + self.wall_s
-            facts = self.model_copy(update={"phases": {**self.phases, **phases}, "wall_s": wall_s})
+            engines = tuple(sorted({*earlier.engines, *self.engines}))
+            facts = self.model_copy(
+                update={
+                    "phases": {**self.phases, **phases},
+                    "wall_s": wall_s,
+                    "engines": engines,
+                }
+            )
         write_atomic(path, canonical_json(facts.model_dump(mode="json")))
 
     @classmethod
@@ -129,8 +146,20 @@ def collect_evidence(
         facts=_facts(run, arms),
         fact_choices=facts.fact_choices,
         tokenizer=facts.tokenizer,
-        notes=(*sealed_words(run), *NOTES, *([COMPARISON_NOTE] if len(arms) > 1 else [])),
+        notes=(
+            *sealed_words(run),
+            place_note(facts.engines),
+            *NOTES,
+            *([COMPARISON_NOTE] if len(arms) > 1 else []),
+        ),
     )
+
+
+def place_note(engines: Sequence[EngineName]) -> str:
+    """Where members ran, as far as is known: a sited run's machines may be one or many."""
+    if "flare" not in engines:
+        return HERE_NOTE
+    return MIXED_NOTE if "local" in engines else SITES_NOTE
 
 
 def _curves(

@@ -32,7 +32,7 @@ from concord.federation.coordinator import Coordinator
 from concord.federation.disk import planned_parameters
 from concord.federation.engine.interface import Engine
 from concord.federation.engine.local import LocalEngine
-from concord.federation.evidence import RunFacts
+from concord.federation.evidence import EngineName, RunFacts
 from concord.federation.facts import member_facts
 from concord.federation.folders import FederationFolder
 from concord.federation.gating import Gate, probe_set
@@ -290,7 +290,12 @@ def _declared_lines(federation: FederationFolder, run: RunDocument) -> Lines:
 
 
 def run_facts(
-    federation: FederationFolder, run: RunDocument, notes: RunNotes, wall_s: float
+    federation: FederationFolder,
+    run: RunDocument,
+    notes: RunNotes,
+    wall_s: float,
+    *,
+    engine: EngineName = "local",
 ) -> RunFacts:
     """What a run tells for its report; of members at other sites, what their messages told."""
     folders = [federation.member(member) for member in run.member_ids]
@@ -306,6 +311,7 @@ def run_facts(
         toml=federation.run_path(run.name).read_text(encoding="utf-8"),
         fact_choices=min((1 + len(fact.distractors) for fact in facts), default=None),
         tokenizer=notes.tokenizer,
+        engines=(engine,),
     )
 
 

@@ -100,7 +100,8 @@ def _segment(
     finally:
         engine.stop()
         watcher.close()
-    run_facts(federation, run, notes, time.monotonic() - began_s).save(folder)
+    seconds = time.monotonic() - began_s
+    run_facts(federation, run, notes, seconds, engine="flare").save(folder)
     return "finished" if notes.finished else "paused"
 
 
