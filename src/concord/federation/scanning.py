@@ -63,8 +63,14 @@ class Scan:
         """The strongest trigger among a member's tokens.
 
         Raises:
-            CorpusTooSmall: the lines of other languages are too few or too short.
+            CorpusTooSmall: the lines of other languages are too few or too short, or show no token
+                to be this member's.
         """
+        if not self.blocks[member].tokens:
+            raise CorpusTooSmall(
+                f"by the parallel set no token is {member}'s own: there is nothing to try",
+                remedy="give more lines, or other languages in the roster",
+            )
         contexts = contexts_without(self._lines, self._languages[member])
         return scan_block(
             self.model,
