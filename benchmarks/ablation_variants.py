@@ -101,6 +101,8 @@ ARMS = (
     Arm("default, fp32 up and down", {**SLOW, **BOTH_FP32}),
     Arm("default, H falls from 35 to 5", {**SLOW, **FALLING}),
     Arm("default, AdamW's beta2 0.99", {**SLOW, "inner.beta2": 0.99}),
+    Arm("default, AdamW's beta2 0.999", {**SLOW, "inner.beta2": 0.999}),
+    pooled("pooled Muon, beta2 0.99", 5e-3, **{"inner.beta2": 0.99}),
     pooled("pooled Muon, 512 tokens", 5e-3, group="512", **{"inner.batch_tokens": 512}),
     Arm("512 tokens per member and step", {"inner.batch_tokens": 512}, group="512"),
     Arm("inner state: all moments averaged", {"inner.state.mode": "averaged"}),
