@@ -13,7 +13,7 @@ CORPORA ?= ../shared/corpora
         bench-quality bench-ablation bench-tokenizer bench-tokenizer-sealed bench-update bench-transport bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
         bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-serve bench-aggregation bench-load \
-        bench-observe test-pages bench-links bench-missing
+        bench-observe test-pages test-eval bench-links bench-missing
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -45,6 +45,10 @@ test-pages: $(STAMP)  ## the public pages in a real browser (Debian: apt-get ins
 
 test-sites: $(STAMP)  ## sites as real processes: intruders, jobs with code, kills; some minutes
 	$(BIN)/pytest tests_sites -p no:randomly -s -W ignore
+
+test-eval: $(STAMP)  ## gates by lm-evaluation-harness; installs it first, some minutes
+	@$(BIN)/python -c 'import lm_eval' 2>/dev/null || $(PIP) install -c requirements.lock --no-build-isolation -e '.[eval]'
+	HF_HUB_OFFLINE=1 $(BIN)/pytest tests_eval -p no:randomly -W ignore
 
 check: format lint types contracts test  ## everything that must hold before a commit
 

@@ -225,6 +225,9 @@ def test_nothing_is_published_while_all_are_halted(tmp_path):
     fold.refuse("all are halted", publish(decision=decision), role="coordinator")
 
 
+TASK = WHOLE.replace('metric = "integrity"', 'metric = "task"')
+
+
 # --- the declaration --------------------------------------------------------------------------
 
 
@@ -236,6 +239,8 @@ def test_nothing_is_published_while_all_are_halted(tmp_path):
         (RECITED.replace('run_by = "member"', ""), "reads members' text"),
         (WHOLE.replace('metric = "integrity"', 'metric = "task"'), "names a task"),
         (WHOLE.replace('metric = "integrity"', 'metric = "vibes"'), "metric"),
+        (f'{TASK}task = "lm-eval:../keys"\n', "a name of a-z"),
+        (f'{TASK}task = "lm-eval:proverbs"\n', "digest of its file"),
         (f'{WHOLE}compare = "alone"\n', "only metric 'bits-per-byte'"),
         (f"{WHOLE}waived = true\n", "waived"),
         (f'{WHOLE}boards = {{peru = "key"}}\n', "is not a public key"),

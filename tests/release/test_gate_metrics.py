@@ -2,11 +2,12 @@
 
 import json
 import string
+import sys
 
 import numpy as np
 import pytest
 import torch
-from gatelab import LINES, BigramLab, bits_per_byte, gate, log_chances
+from gatelab import LINES, BigramLab, bits_per_byte, declared, gate, log_chances
 
 from concord.base.errors import CorpusTooSmall, DocumentError, VerificationFailed
 from concord.charter.template import LAWS, default_charter
@@ -233,3 +234,45 @@ def call(*words):
     with pytest.raises(SystemExit) as ended:
         main([str(word) for word in words])
     assert not ended.value.code
+
+
+ROW = b'{"input": "a", "choices": ["b", "c"], "target": 0}\n'
+
+
+def test_a_task_that_is_not_the_charter_s_is_not_run(lab):
+    asked = declared(lab, ROW)
+    path = lab.federation.root / "tasks" / "proverbs.jsonl"
+    path.write_bytes(ROW.replace(b'"target": 0', b'"target": 1'))
+    with pytest.raises(VerificationFailed, match="is not the task that the charter names"):
+        lab.runner().measure(asked, "fiji")
+    path.unlink()
+    with pytest.raises(DocumentError, match="cannot be read"):
+        lab.runner().measure(asked, "fiji")
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "holds no row"),
+        (ROW + b"[]\n", "line 2"),
+        (ROW + b"{{\n", "line 2: is no JSON"),
+        (ROW.replace(b"0}", b"2}"), "none of the choices"),
+        (ROW.replace(b"}", b', "doc_to_text": "{{x}}"}'), "doc_to_text"),
+    ],
+)
+def test_a_task_of_malformed_rows_is_refused(lab, data, why):
+    with pytest.raises(DocumentError, match=why):
+        lab.runner().measure(declared(lab, data), "fiji")
+
+
+def test_a_task_whose_library_is_missing_says_how_to_get_it(lab, monkeypatch):
+    monkeypatch.delitem(sys.modules, "concord.release.gates.harness", raising=False)
+    for name in ("datasets", "lm_eval"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(DocumentError, match=r"not installed \(pip install 'concord\[eval\]'\)"):
+        lab.runner().measure(declared(lab, ROW), "fiji")
+
+
+def test_a_task_of_inspect_is_refused_and_never_passes(lab):
+    with pytest.raises(DocumentError, match="tasks of inspect are not run yet"):
+        lab.runner().measure(declared(lab, ROW, task="inspect:proverbs"), "fiji")

@@ -14,6 +14,7 @@ in the log, and whether that is within the limit is computed from it by everybod
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Literal, Self, get_args
@@ -44,6 +45,7 @@ OWN_TEXT = frozenset(
     {"bits-per-byte", "verbatim", "canaries-recited", "membership-auc", "membership-tpr"}
 )
 """Metrics that read a member's text: it runs them at home, and sends numbers alone."""
+_TASK = re.compile(r"(lm-eval|inspect):[a-z0-9][a-z0-9_-]{0,63}")
 WHOLE = "model"
 """Name of the only number where the slice is the model."""
 
@@ -80,7 +82,9 @@ class Gate(Document):
     max_age: Duration = 180 * 86_400
     """Older evidence is stale."""
     task: Annotated[str, Field(max_length=200)] | None = None
-    """Of metric `task`: `lm-eval:<name>` or `inspect:<name>`."""
+    """Of metric `task`: `lm-eval:<name>` or `inspect:<name>`; its rows: `tasks/<name>.jsonl`."""
+    task_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """Digest of the task's file: another one is not run."""
     boards: dict[Identifier, KeyText] = Field(default={}, max_length=250)
     """Key of a member's own review board, by member: its evidence needs that signature too."""
 
@@ -96,8 +100,12 @@ class Gate(Document):
             raise ValueError("tolerance must not be negative")
         if (self.metric == "task") != (self.task is not None):
             raise ValueError("metric 'task' names a task, and no other does")
-        if self.task is not None and not self.task.startswith(("lm-eval:", "inspect:")):
-            raise ValueError("task begins with 'lm-eval:' or 'inspect:'")
+        if self.task is not None and not _TASK.fullmatch(self.task):
+            raise ValueError("task is 'lm-eval:' or 'inspect:' and a name of a-z, 0-9, '_', '-'")
+        if (self.task is None) != (self.task_digest is None):
+            raise ValueError("task and task_digest, the digest of its file, stand together")
+        if self.metric == "task" and self.slice == "language":
+            raise ValueError('metric \'task\' has one number: slice = "model" or "member"')
         if self.metric in OWN_TEXT and self.run_by != "member":
             raise ValueError(f'metric {self.metric!r} reads members\' text: run_by = "member"')
         if self.compare != "limit" and self.metric != "bits-per-byte":

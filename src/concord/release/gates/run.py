@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from concord.base.clock import Clock
-from concord.base.errors import DocumentError
 from concord.charter.gates import Gate
 from concord.release.gates.bench import Bench
 from concord.release.gates.evidence import Measurement
@@ -35,7 +34,7 @@ class Runner:
         Raises:
             ConcordError: it cannot be run here; says why.
         """
-        from concord.release.gates import own_text, public, records
+        from concord.release.gates import own_text, public, records, tasks
 
         bench, root = self.bench, self.bench.federation.root
         match gate.metric:
@@ -62,9 +61,8 @@ class Runner:
                 return records.compute(root)
             case "law":
                 return records.law(root, self.clock)
-        raise DocumentError(
-            f"nothing here runs {gate.task}", where=f"gate {gate.id}", remedy="see docs/gates.md"
-        )
+            case "task":
+                return tasks.task(bench, gate, member)
 
     def _pairs(self, gate: Gate, member: str) -> Path:
         """Where the member keeps its pairs."""
