@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from concord.federation.engine.flare.cell import CellWire
 from concord.federation.engine.flare.coordinating import coordinate
 from concord.federation.engine.flare.segment import Order
 from concord.federation.folders import FederationFolder
+from concord.federation.sites.leftovers import hold, sweep_aside
 from concord.federation.sites.site_files import read_site
 
 
@@ -34,6 +36,7 @@ class RoundController(Controller):  # type: ignore[misc]
         self, segment: str, run: str, digest: str, members: Sequence[str], quorum: int
     ) -> None:
         super().__init__()
+        self._held = ExitStack()  # never left: the job's folder is held while the process lives
         self._order = Order(
             segment=segment, run=run, digest=digest, members=tuple(members), quorum=quorum
         )
@@ -52,7 +55,10 @@ class RoundController(Controller):  # type: ignore[misc]
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Run the segment; a failure is told by its code alone."""
         engine = fl_ctx.get_engine()
-        site = read_site(Path(engine.get_workspace().get_root_dir()))
+        kit = Path(engine.get_workspace().get_root_dir())
+        site = read_site(kit)
+        self._held.enter_context(hold(kit, fl_ctx.get_job_id()))
+        sweep_aside(kit)
         standing = coordinate(
             CellWire(engine.get_cell().core_cell, fl_ctx.get_job_id()),
             FederationFolder(Path(site.folder)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 from nvflare.apis.event_type import EventType
@@ -18,6 +19,7 @@ from concord.federation.engine.flare.cell import SERVER, CellWire
 from concord.federation.engine.flare.seat import Refused, Seat
 from concord.federation.engine.hosting import Nursery
 from concord.federation.folders import MemberFolder
+from concord.federation.sites.leftovers import hold, sweep_aside
 from concord.federation.sites.site_files import read_site
 from concord.federation.workers import MEMBER_PRELOADED, serve_member
 
@@ -32,6 +34,7 @@ class RoundExecutor(Executor):  # type: ignore[misc]
         super().__init__()
         self._seat: Seat | None = None
         self._thread: threading.Thread | None = None
+        self._held = ExitStack()  # never left: the job's folder is held while the process lives
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Take the seat, and leave it."""
@@ -55,9 +58,12 @@ class RoundExecutor(Executor):  # type: ignore[misc]
 
     def _sit(self, fl_ctx: FLContext) -> None:
         engine = fl_ctx.get_engine()
-        site = read_site(Path(engine.get_workspace().get_root_dir()))
+        kit = Path(engine.get_workspace().get_root_dir())
+        site = read_site(kit)
         if site.name != fl_ctx.get_identity_name():
             raise SiteRefused("is another member's", where=site.name)
+        self._held.enter_context(hold(kit, fl_ctx.get_job_id()))
+        sweep_aside(kit)
         member = MemberFolder(Path(site.folder))
         nursery = Nursery(serve_member, MEMBER_PRELOADED)
         self._seat = Seat(
