@@ -1,6 +1,9 @@
 """A federation between sites, on one machine: a process tree per site, mutual TLS, one command.
 
-    <federation>/sites/          kits of the coordinator, the driver and every member; mode 0700
+    <federation>/sites-here/     kits of the coordinator, the driver and every member; mode 0700
+
+They are not those that `concord federation provision` makes for members elsewhere, and stand in
+nobody's way: the folder may be deleted when no run goes on.
 
 For trying out, and for tests: every process, message, certificate and right is as between data
 centres; only the machine is one.
@@ -16,19 +19,25 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from concord.base.clock import SystemClock
 from concord.base.errors import SiteUnreachable
 from concord.charter.run import RunDocument
 from concord.federation.engine.flare.driver import Driver
 from concord.federation.folders import FederationFolder
 from concord.federation.preflight import check_run, check_start
 from concord.federation.records import RunFolder
+from concord.federation.sites.certificates import load_certificate
+from concord.federation.sites.manifest import root_key
 from concord.federation.sites.processes import SiteProcess
 from concord.federation.sites.provision import Kits, ProjectSpec, provision
+from concord.federation.sites.revocation import write_denied
 from concord.federation.sites.site_files import write_site_files
+from concord.federation.sites.tls import DENIED
 from concord.federation.watcher import Watcher
 
 HOST = "localhost"
 PROJECT = "sites"
+HERE = "sites-here"
 
 
 def run_sited(
@@ -48,14 +57,24 @@ def run_sited(
 
 
 def make_kits(federation: FederationFolder, run: RunDocument) -> Kits:
-    """Kits and site files for the coordinator, the driver and every member of a run."""
+    """Kits and site files for the coordinator, the driver and every member of a run.
+
+    The server refuses revoked certificates here too; its list is empty.
+    """
     spec = ProjectSpec(
         name=PROJECT,
         host=HOST,
         port=free_port(),
         members={member: member for member in run.member_ids},
     )
-    kits = provision(federation.root / PROJECT, spec)
+    kits = provision(federation.root / HERE, spec)
+    startup = kits.server / "startup"
+    write_denied(
+        startup / DENIED,
+        load_certificate(startup / "rootCA.pem"),
+        root_key(kits.state),
+        now_s=int(SystemClock().unix_s()),
+    )
     write_site_files(kits.server, "server", name=HOST, folder=federation.root)
     for member, kit in kits.members.items():
         write_site_files(kit, "member", name=member, folder=federation.member(member).root)
