@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import typer
@@ -126,7 +127,7 @@ def main(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) 
     _replace_what_a_terminal_cannot_show()
     begin(clock)
     try:
-        app(args=arguments)
+        _built()(args=arguments)
     except ConcordError as error:
         show_error(error)
         sys.exit(error.exit_status)
@@ -143,6 +144,12 @@ def main(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) 
     except Exception as error:  # noqa: BLE001 - the boundary: no traceback reaches a user
         show_error(_defect(error))
         sys.exit(InternalError.exit_status)
+
+
+@cache
+def _built() -> Callable[..., object]:
+    """The tree of commands, built once: it takes longer than most of them."""
+    return typer.main.get_command(app)
 
 
 def show_error(error: ConcordError) -> None:
