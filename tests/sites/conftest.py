@@ -20,6 +20,23 @@ def _made(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory):
+    """Another federation with kits, whose member has the same name; not to be changed."""
+    root = tmp_path_factory.mktemp("elsewhere") / "atlas"
+    found(root, ["fiji"], clock=HandClock(NOW))
+    secretariat(root).found("coordinator.example.org", 8002, also_hosts=["localhost"], now_s=NOW)
+    return root
+
+
+@pytest.fixture(scope="session")
+def renewed(_made, tmp_path_factory):
+    """The federation after fiji got another kit; not to be changed."""
+    root = shutil.copytree(_made, tmp_path_factory.mktemp("renewed") / "atlas")
+    secretariat(root).renew(["fiji"], now_s=NOW)
+    return root
+
+
 @pytest.fixture
 def atlas(_made):
     """A federation's folder whose kits were made; not to be changed."""

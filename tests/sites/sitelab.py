@@ -3,6 +3,7 @@
 import datetime
 import json
 import time
+from functools import cache
 from pathlib import Path
 
 from cryptography import x509
@@ -46,11 +47,13 @@ def edit(path, change):
 def reseal(kit, state, **changes):
     """Sign a changed kit again with the project's root key, as the secretariat could."""
     value = parse_json((kit / "kit.json").read_bytes())["manifest"]
-    seal_kit(kit, KitManifest.model_validate(value).model_copy(update=changes), state)
+    manifest = KitManifest.model_validate(value).model_copy(update=changes)
+    seal_kit(kit, manifest, root_of(state)[1])
 
 
+@cache
 def root_of(state: Path):
-    """The project's root certificate and key."""
+    """The project's root certificate and key, read once: loading a key checks it at length."""
     value = json.loads(state.read_bytes())
     return (
         x509.load_pem_x509_certificate(value["root_cert"].encode()),
@@ -58,13 +61,15 @@ def root_of(state: Path):
     )
 
 
-def new_key():
+@cache
+def new_key(number=0):
+    """A key of this session's own, made once."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def certificate(name, root, root_key, *, begin=None, end=None, key=None, organisation="x"):
     """A certificate as FLARE makes it, and its key, both as PEM."""
-    key = new_key() if key is None else key
+    key = new_key(1) if key is None else key
     now = datetime.datetime.now(datetime.UTC)
     names = [
         x509.NameAttribute(NameOID.COMMON_NAME, name),

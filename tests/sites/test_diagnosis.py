@@ -97,13 +97,9 @@ def test_a_server_with_another_name(server, walk, state):
         walk(port=port)
 
 
-def test_a_server_of_another_federation(server, walk, own_atlas):
-    from concord.federation.sites.provision import ProjectSpec, provision
-
-    spec = ProjectSpec("atlas", "localhost", 8399, {"fiji": "fiji"})
-    other = provision(own_atlas / "other", spec)
+def test_a_server_of_another_federation(server, walk, elsewhere):
     with pytest.raises(SiteUnreachable, match="refused here"):
-        walk(port=server(other.server))
+        walk(port=server(elsewhere / "sites" / "server"))
 
 
 def test_a_server_whose_certificate_expired(server, walk, state):

@@ -1,25 +1,19 @@
 """A member's home: made from a kit, of one federation for ever, its keys its own."""
 
-import shutil
 import stat
 
 import pytest
-from sitelab import NOW, secretariat
+from sitelab import NOW
 
 from concord.base.errors import DocumentError, KitRefused
 from concord.federation.sites.home import member_of, take_kit
 from concord.federation.sites.site_files import check_site_files, read_site
-from concord.testing.founded import found
-from concord.testing.hand_clock import HandClock
 
 
-@pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory):
-    """A kit of another federation, whose members have the same names."""
-    root = tmp_path_factory.mktemp("elsewhere") / "atlas"
-    found(root, ["chad", "fiji", "peru"], clock=HandClock(NOW))
-    secretariat(root).found("localhost", 8399, also_hosts=[], now_s=NOW)
-    return root / "sites" / "kits" / "fiji"
+@pytest.fixture
+def foreign(elsewhere):
+    """A kit of another federation, whose member has the same name."""
+    return elsewhere / "sites" / "kits" / "fiji"
 
 
 def test_a_home_has_site_files_for_its_own_folder_that_nobody_else_can_read(handed, tmp_path):
@@ -54,18 +48,18 @@ def test_keys_that_were_made_elsewhere_come_along_and_text_is_found_again(
     assert (file.name, file.device) == ("F", "cpu")
 
 
-def test_a_kit_of_another_federation_does_not_go_into_a_home(handed, elsewhere, tmp_path):
+def test_a_kit_of_another_federation_does_not_go_into_a_home(handed, foreign, tmp_path):
     home = tmp_path / "home"
     take_kit(handed(), home, now_s=NOW)
     before = (home / "members" / "fiji" / "site" / "kit.json").read_bytes()
     with pytest.raises(KitRefused, match="this home is of sha256"):
-        take_kit(elsewhere, home, now_s=NOW)
+        take_kit(foreign, home, now_s=NOW)
     assert (home / "members" / "fiji" / "site" / "kit.json").read_bytes() == before
 
 
-def test_a_kit_of_another_federation_than_the_one_named_leaves_nothing(elsewhere, tmp_path):
+def test_a_kit_of_another_federation_than_the_one_named_leaves_nothing(foreign, tmp_path):
     with pytest.raises(KitRefused, match="not for sha256"):
-        take_kit(elsewhere, tmp_path / "home", now_s=NOW, federation="sha256:" + "0" * 64)
+        take_kit(foreign, tmp_path / "home", now_s=NOW, federation="sha256:" + "0" * 64)
     assert not (tmp_path / "home").exists()
 
 
@@ -82,15 +76,14 @@ def test_the_folder_of_another_member_is_not_brought_along(own_atlas, handed, tm
         take_kit(handed(), tmp_path / "home", now_s=NOW, own=own_atlas / "members" / "peru")
 
 
-def test_a_renewed_kit_replaces_the_old_one_and_keys_and_policy_stay(own_atlas, tmp_path):
-    kit, home = own_atlas / "sites" / "kits" / "fiji", tmp_path / "home"
-    take_kit(shutil.copytree(kit, tmp_path / "first"), home, now_s=NOW)
+def test_a_renewed_kit_replaces_the_old_one_and_keys_and_policy_stay(atlas, renewed, tmp_path):
+    home = tmp_path / "home"
+    take_kit(atlas / "sites" / "kits" / "fiji", home, now_s=NOW)
     member = member_of(home)
     member.policy.write_text("// mine\n")
     public = member.keys.load("identity").public.text
     old = (member.root / "site" / "startup" / "client.key").read_bytes()
-    secretariat(own_atlas).renew(["fiji"], now_s=NOW)
-    take_kit(kit, home, now_s=NOW + 60)
+    take_kit(renewed / "sites" / "kits" / "fiji", home, now_s=NOW + 60)
     assert member.keys.load("identity").public.text == public
     assert member.policy.read_text() == "// mine\n"
     assert (member.root / "site" / "startup" / "client.key").read_bytes() != old

@@ -197,18 +197,15 @@ def test_a_kit_for_a_member_that_has_one_or_is_none_is_refused(own_atlas):
         secretariat(own_atlas).add(["nobody"], now_s=NOW)
 
 
-def test_a_renewed_kit_has_another_key_under_the_same_root_and_the_others_stay(own_atlas):
-    kits = own_atlas / "sites" / "kits"
-
-    def read(member, file):
-        return (kits / member / "startup" / file).read_bytes()
-
-    before = read("fiji", "client.key"), read("fiji", "rootCA.pem"), read("peru", "client.crt")
-    secretariat(own_atlas).renew(["fiji"], now_s=NOW)
-    after = read("fiji", "client.key"), read("fiji", "rootCA.pem"), read("peru", "client.crt")
+def test_a_renewed_kit_has_another_key_under_the_same_root_and_the_others_stay(atlas, renewed):
+    files = ("fiji/startup/client.key", "fiji/startup/rootCA.pem", "peru/startup/client.crt")
+    before, after = (
+        [(root / "sites" / "kits" / file).read_bytes() for file in files]
+        for root in (atlas, renewed)
+    )
     assert after[0] != before[0]
     assert after[1:] == before[1:]
-    open_kit(kits / "fiji", now_s=NOW + 60)
+    open_kit(renewed / "sites" / "kits" / "fiji", now_s=NOW + 60)
 
 
 def test_a_kit_holds_no_private_key_but_its_own_members(atlas):

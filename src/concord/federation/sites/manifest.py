@@ -72,22 +72,22 @@ class _Signed(Document):
     signature: str
 
 
-def seal_kit(kit: Path, manifest: KitManifest, state: Path) -> None:
-    """Write a kit's manifest, signed with the root key of `state`.
+def seal_kit(kit: Path, manifest: KitManifest, key: rsa.RSAPrivateKey) -> None:
+    """Write a kit's manifest, signed with the project's root key.
 
     Args:
         manifest: `files` and `root` are filled in here.
-        state: `cert.json` of the project.
+        key: The root key; see `root_key`.
 
     Raises:
-        KitRefused: the root key cannot be read.
+        KitRefused: the kit's root certificate cannot be read.
         StorageError: the kit cannot be written.
     """
     root = load_certificate(kit / "startup" / "rootCA.pem")
     body = manifest.model_copy(
         update={"files": dict(files_of(kit)), "root": fingerprint(root)}
     ).model_dump(mode="json")
-    signature = root_key(state).sign(_DOMAIN + canonical_json(body), padding.PKCS1v15(), SHA256())
+    signature = key.sign(_DOMAIN + canonical_json(body), padding.PKCS1v15(), SHA256())
     signed = {"manifest": body, "signature": base64.b64encode(signature).decode()}
     write_atomic(kit / FILE, canonical_json(signed), mode=0o600)
 

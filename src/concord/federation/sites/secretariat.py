@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.x509 import load_pem_x509_certificate
 from pydantic import ValidationError
 
@@ -218,7 +219,8 @@ class Secretariat:
         made = provision(self.folder / "project", _spec(project))
         if server:
             self._take_server(made, project, now_s)
-        kits = {member: self._pack(made, project, member, now_s) for member in members}
+        key = root_key(made.state)
+        kits = {member: self._pack(made, project, member, key, now_s) for member in members}
         write_atomic(
             self.folder / "project.json",
             json.dumps(project.model_dump(mode="json"), indent=1).encode() + b"\n",
@@ -256,7 +258,9 @@ class Secretariat:
         value["admin"]["host"] = LOOPBACK if project.listen == ANYWHERE else project.listen
         write_atomic(path, json.dumps(value, indent=1).encode(), mode=0o600)
 
-    def _pack(self, made: Kits, project: ProjectFile, member: str, now_s: int) -> Path:
+    def _pack(
+        self, made: Kits, project: ProjectFile, member: str, key: RSAPrivateKey, now_s: int
+    ) -> Path:
         kit = private_folder(self.folder / "kits") / member
         _replace(made.members[member], kit)
         shutil.rmtree(kit / "transfer", ignore_errors=True)
@@ -269,7 +273,7 @@ class Secretariat:
             port=project.port,
             now_s=now_s,
         )
-        seal_kit(kit, manifest, made.state)
+        seal_kit(kit, manifest, key)
         return kit
 
     def _copy_log(self, out: Path) -> None:
