@@ -6,12 +6,13 @@ import io
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.models import CommandInfo
 
 from concord import __version__
 from concord.base.clock import Clock
@@ -127,7 +128,7 @@ def main(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) 
     _replace_what_a_terminal_cannot_show()
     begin(clock)
     try:
-        _built()(args=arguments)
+        _built(tuple(app.registered_commands))(args=arguments)
     except ConcordError as error:
         show_error(error)
         sys.exit(error.exit_status)
@@ -146,9 +147,14 @@ def main(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) 
         sys.exit(InternalError.exit_status)
 
 
-@cache
-def _built() -> Callable[..., object]:
-    """The tree of commands, built once: it takes longer than most of them."""
+@lru_cache(maxsize=1)
+def _built(commands: tuple[CommandInfo, ...]) -> Callable[..., object]:
+    """The tree of commands, built once: it takes longer than most of them.
+
+    Args:
+        commands: What is registered at its top; with another one it is built anew.
+    """
+    del commands
     return typer.main.get_command(app)
 
 
