@@ -46,8 +46,8 @@ test-pages: $(STAMP)  ## the public pages in a real browser (Debian: apt-get ins
 test-sites: $(STAMP)  ## sites as real processes: intruders, jobs with code, kills; some minutes
 	$(BIN)/pytest tests_sites -p no:randomly -s -W ignore
 
-test-eval: $(STAMP)  ## gates by lm-evaluation-harness; installs it first, some minutes
-	@$(BIN)/python -c 'import lm_eval' 2>/dev/null || $(PIP) install -c requirements.lock --no-build-isolation -e '.[eval]'
+test-eval: $(STAMP)  ## gates by lm-evaluation-harness and Inspect; installs them first, some minutes
+	@$(BIN)/python -c 'import inspect_ai, lm_eval' 2>/dev/null || $(PIP) install -c requirements.lock --no-build-isolation -e '.[eval]'
 	HF_HUB_OFFLINE=1 $(BIN)/pytest tests_eval -p no:randomly -W ignore
 
 check: format lint types contracts test  ## everything that must hold before a commit

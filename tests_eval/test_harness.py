@@ -7,6 +7,11 @@ import numpy as np
 import pytest
 from gatelab import BigramLab, declared, log_chances
 
+from concord.release.gates.evidence import read_evidence, sign_evidence
+from concord.testing.history import key
+
+CHARTER = "sha256:" + "ab" * 32
+
 
 @pytest.fixture
 def lab(tmp_path):
@@ -47,6 +52,20 @@ def test_the_harness_counts_what_the_probabilities_say(lab):
     assert measured.n == len(found)
     assert measured.details["correct"] == right
     assert str(measured.details["library"]).startswith("lm-eval ")
+
+
+@pytest.mark.parametrize(("limit", "result"), [("1/3", "PASSED"), ("9/10", "FAILED")])
+def test_evidence_of_a_task_is_signed_as_any_gate_s(lab, limit, result):
+    asked, runner = declare(lab, rows(), min=limit), lab.runner()
+    measured = runner.measure(asked, "fiji")
+    data = sign_evidence(
+        asked, runner.bench.model, measured, runner="fiji", charter=CHARTER, keys=[key("fiji")]
+    )
+    found, envelope = read_evidence(data, where="x")
+    envelope.verify([key("fiji").public], 1)
+    assert found.predicate.result == result
+    assert found.own.details["task"] == asked.task_digest
+    assert found.own.measured == measured.measured
 
 
 def test_a_gate_looks_at_as_many_rows_as_it_says(lab):

@@ -68,6 +68,24 @@ class BigramLab:
             layer.mlp.down_proj.weight.zero_()
         return network
 
+    def walking(self, letters, seed=1):
+        """A bigram network that says each letter after the one before it.
+
+        Embeddings get longer from letter to letter, and each holds so much of the one before that
+        it is the likeliest after it.
+        """
+        network = self.bigram(seed)
+        ids = [self.tokenizer.encode(letter)[0] for letter in letters]
+        with torch.no_grad():
+            rows = network.get_input_embeddings().weight
+            rows.mul_(0.1)
+            axes = torch.eye(rows.shape[1])
+            for place, token in enumerate(ids):
+                rows[token] = 2.0**place * axes[place]
+                if place:
+                    rows[token] += 1.5 * rows[ids[place - 1]].norm() * axes[place - 1]
+        return network
+
     def save(self, path, network):
         files = {"tokenizer.json": TOKENIZER, "tokenizer_config.json": tokenizer_config_json()}
         save_folder(path, network, files)
@@ -102,6 +120,7 @@ def log_chances(network):
     epsilon = network.config.rms_norm_eps
     last = rows / np.sqrt((rows**2).mean(1, keepdims=True) + epsilon)
     logits = last @ rows.T
+    logits -= logits.max(1, keepdims=True)
     return logits - np.log(np.exp(logits).sum(1, keepdims=True))
 
 

@@ -265,14 +265,17 @@ def test_a_task_of_malformed_rows_is_refused(lab, data, why):
         lab.runner().measure(declared(lab, data), "fiji")
 
 
-def test_a_task_whose_library_is_missing_says_how_to_get_it(lab, monkeypatch):
-    monkeypatch.delitem(sys.modules, "concord.release.gates.harness", raising=False)
-    for name in ("datasets", "lm_eval"):
+@pytest.mark.parametrize("task", ["lm-eval:proverbs", "inspect:proverbs"])
+def test_a_task_whose_library_is_missing_says_how_to_get_it(lab, monkeypatch, task):
+    for name in ("harness", "inspector"):
+        monkeypatch.delitem(sys.modules, f"concord.release.gates.{name}", raising=False)
+    for name in ("datasets", "lm_eval", "inspect_ai"):
         monkeypatch.setitem(sys.modules, name, None)
+    data = ROW if task.startswith("lm-eval") else b'{"input": "a", "target": "b"}\n'
     with pytest.raises(DocumentError, match=r"not installed \(pip install 'concord\[eval\]'\)"):
-        lab.runner().measure(declared(lab, ROW), "fiji")
+        lab.runner().measure(declared(lab, data, task=task), "fiji")
 
 
-def test_a_task_of_inspect_is_refused_and_never_passes(lab):
-    with pytest.raises(DocumentError, match="tasks of inspect are not run yet"):
+def test_rows_of_one_library_are_not_run_by_the_other(lab):
+    with pytest.raises(DocumentError, match="line 1: choices"):
         lab.runner().measure(declared(lab, ROW, task="inspect:proverbs"), "fiji")

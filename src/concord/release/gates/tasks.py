@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from concord.base.digest import Digest
 from concord.base.errors import DocumentError
 from concord.charter.gates import WHOLE, Gate
 from concord.release.gates.bench import Bench
 from concord.release.gates.evidence import Measurement
 from concord.release.gates.measures import rounded
-from concord.release.gates.task_file import ChoiceRow, read_task, task_path
+from concord.release.gates.task_file import AnswerRow, ChoiceRow, read_task, task_path
 
 
 def task(bench: Bench, gate: Gate, member: str) -> Measurement:
     """Share of a task's rows that the model gets right.
 
     Raises:
-        DocumentError: the task's file or library is missing, or the library is not supported.
+        DocumentError: the task's file or library is missing, or a row is malformed.
         VerificationFailed: the file is not the one that the charter names.
     """
     library, _, name = (gate.task or "").partition(":")
-    if library != "lm-eval" or gate.task_digest is None:
-        raise DocumentError(
-            f"tasks of {library} are not run yet",
-            where=f"gate {gate.id}",
-            remedy='declare it as task = "lm-eval:<name>"; see docs/gates.md',
-        )
-    path = task_path(bench.federation.root, name)
-    rows = read_task(path, gate.task_digest, ChoiceRow)[: gate.samples]
+    path, digest = task_path(bench.federation.root, name), gate.task_digest or ""
+    run = _choices if library == "lm-eval" else _answers
     try:
-        from concord.release.gates import harness
+        share, count, tool = run(bench, path, digest, gate.samples)
     except ModuleNotFoundError as error:
         raise DocumentError(
             f"the task needs {error.name}, which is not installed",
             where=f"gate {gate.id}",
             remedy="pip install 'concord[eval]'",
         ) from error
-    share = harness.accuracy(bench.network, bench.tokenizer, rows, context=bench.context, name=name)
     return Measurement(
         {member if gate.slice == "member" else WHOLE: rounded(share)},
-        len(rows),
-        {"task": gate.task_digest, "correct": round(share * len(rows)), "library": harness.TOOL},
+        count,
+        {"task": digest, "correct": round(share * count), "library": tool},
     )
+
+
+def _choices(bench: Bench, path: Path, digest: Digest, most: int) -> tuple[float, int, str]:
+    rows = read_task(path, digest, ChoiceRow)[:most]
+    from concord.release.gates import harness
+
+    asked = (bench.network, bench.tokenizer, rows)
+    share = harness.accuracy(*asked, context=bench.context, name=path.stem)
+    return share, len(rows), harness.TOOL
+
+
+def _answers(bench: Bench, path: Path, digest: Digest, most: int) -> tuple[float, int, str]:
+    rows = read_task(path, digest, AnswerRow)[:most]
+    from concord.release.gates import inspector
+
+    asked = (bench.network, bench.tokenizer, rows)
+    share = inspector.accuracy(*asked, context=bench.context, name=path.stem)
+    return share, len(rows), inspector.TOOL
