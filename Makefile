@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 CORPORA ?= ../shared/corpora
 
-.PHONY: help demo test test-sites check format lint types contracts sizes setup clean \
+.PHONY: help demo test test-sites fuzz check format lint types contracts sizes setup clean \
         bench-quality bench-ablation bench-tokenizer bench-tokenizer-sealed bench-update bench-transport bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
         bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-serve bench-aggregation bench-load \
@@ -49,6 +49,10 @@ test-sites: $(STAMP)  ## sites as real processes: intruders, jobs with code, kil
 test-eval: $(STAMP)  ## gates by lm-evaluation-harness and Inspect; installs them first, some minutes
 	@$(BIN)/python -c 'import inspect_ai, lm_eval' 2>/dev/null || $(PIP) install -c requirements.lock --no-build-isolation -e '.[eval]'
 	HF_HUB_OFFLINE=1 $(BIN)/pytest tests_eval -p no:randomly -W ignore
+
+fuzz: $(STAMP)  ## ten thousand cases of each fuzz test
+	CONCORD_FUZZ_CASES=10000 $(BIN)/pytest -n 2 tests/crypto/test_fuzz.py tests/ledger/test_statement_fuzz.py \
+		tests/ledger/test_log_tampering.py tests/charter/test_constitution.py
 
 check: format lint types contracts test  ## everything that must hold before a commit
 

@@ -16,6 +16,7 @@ from concord.charter.compute import duties_at, overseers_at, reaches
 from concord.charter.constitution import parse_charter
 from concord.charter.paths import LAW
 from concord.charter.template import default_cap, default_charter, write_default_charter
+from fuzzcases import FUZZ_CASES
 
 ATLAS = default_charter("Atlas", members=5)
 TOML = ATLAS.files["charter.toml"].decode()
@@ -219,7 +220,7 @@ def test_an_empty_folder_names_the_command_that_writes_a_charter(tmp_path):
         load_bundle(tmp_path)
 
 
-CASES = 10_000
+CASES = FUZZ_CASES
 COMPACT = b"""
 name = "A"
 version = 1

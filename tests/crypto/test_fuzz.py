@@ -9,12 +9,13 @@ from concord.base.canonical import canonical_json, parse_canonical
 from concord.base.errors import DocumentError, SignatureRefused, StatementRefused
 from concord.crypto.dsse import Envelope, sign_envelope
 from concord.crypto.notes import Note
+from fuzzcases import FUZZ_CASES
 
 PAYLOAD = canonical_json({"proposal": "a" * 64, "choice": "yes", "seq": 12, "of": [1, {"x": None}]})
 ENVELOPE = sign_envelope(PAYLOAD, KIND, KEYS[:2]).encode()
 IDS = {key.key_id for key in PUBLIC[:2]}
 many = settings(
-    max_examples=10_000,
+    max_examples=FUZZ_CASES,
     deadline=None,
     database=None,
     phases=[Phase.generate, Phase.shrink],

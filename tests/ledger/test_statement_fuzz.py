@@ -14,9 +14,10 @@ from concord.ledger.entries import Entry
 from concord.ledger.state.apply import apply
 from concord.ledger.statements import evidence, membership, oversight, votes
 from concord.ledger.statements.statement import Statement
+from fuzzcases import FUZZ_CASES
 
 CASES = settings(
-    max_examples=10_000,
+    max_examples=FUZZ_CASES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
