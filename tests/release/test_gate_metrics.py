@@ -277,5 +277,5 @@ def test_a_task_whose_library_is_missing_says_how_to_get_it(lab, monkeypatch, ta
 
 
 def test_rows_of_one_library_are_not_run_by_the_other(lab):
-    with pytest.raises(DocumentError, match="line 1: choices"):
+    with pytest.raises(DocumentError, match="choices: unknown key"):
         lab.runner().measure(declared(lab, ROW, task="inspect:proverbs"), "fiji")
