@@ -8,7 +8,7 @@ from pathlib import Path
 
 from concord.federation.engine.flare.engine import FlareEngine
 from concord.federation.engine.flare.fetching import Ranges
-from concord.federation.engine.flare.seat import Seat
+from concord.federation.engine.flare.seat import BEAT_S, Seat
 from concord.federation.engine.interface import Joined, Lost, Received
 from concord.federation.engine.local import LocalEngine
 from concord.federation.frames import ConnectionLost, Pace, receive_frame, send_frame
@@ -99,8 +99,9 @@ class LocalRig:
 class FlareRig:
     """Members behind a wire that can fail."""
 
-    def __init__(self, root: Path, **options):
+    def __init__(self, root: Path, *, beat_s=BEAT_S, **options):
         self.root = root
+        self.beat_s = beat_s
         self.board = Switchboard()
         self.engine = self.make_engine(**options)
         self.seats = {}
@@ -116,6 +117,8 @@ class FlareRig:
             pace=pace or Pace(),
             ranges=RANGES,
             silence_s=silence_s,
+            look_s=0.05,
+            stop_s=1.0,
         )
 
     def start(self):
@@ -134,6 +137,7 @@ class FlareRig:
             ranges=RANGES,
             note=self.notes.append,
             first_pause_s=0.05,
+            beat_s=self.beat_s,
         )
         thread = threading.Thread(target=seat.serve, daemon=True)
         thread.start()

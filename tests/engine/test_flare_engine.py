@@ -131,7 +131,7 @@ def test_one_reading_gives_the_digest_for_all_members(rig, tmp_path):
 
 
 def test_a_silent_member_is_lost(tmp_path):
-    rig = FlareRig(tmp_path, silence_s=0.5)
+    rig = FlareRig(tmp_path, silence_s=0.5, beat_s=0.2)
     rig.start()
     try:
         assert all_joined(rig.engine)

@@ -65,6 +65,8 @@ class FlareEngine:
         pace: How slowly a payload may come.
         ranges: How much of one is asked for at once.
         silence_s: How long a member may say nothing before it counts as lost.
+        look_s: How often members are looked after.
+        stop_s: How long the end waits for what is queued, and then for each line to end.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class FlareEngine:
         pace: Pace | None = None,
         ranges: Ranges | None = None,
         silence_s: float = SILENCE_S,
+        look_s: float = LOOK_S,
+        stop_s: float = STOP_S,
     ) -> None:
         self.max_payload_bytes = max_payload_bytes
         self._wire = CountedWire(wire)
@@ -86,6 +90,8 @@ class FlareEngine:
         self._known = KnownDigests()
         self._encode = Encoder()
         self._silence_s = silence_s
+        self._look_s = look_s
+        self._stop_s = stop_s
         self._lines: dict[str, Line] = {}
         self._lock = threading.RLock()
         self._events: queue.SimpleQueue[Event | StorageError] = queue.SimpleQueue()
@@ -135,14 +141,14 @@ class FlareEngine:
 
     def stop(self) -> None:
         """Let what is queued arrive, then end all lines."""
-        deadline_s = time.monotonic() + STOP_S
+        deadline_s = time.monotonic() + self._stop_s
         lines = list(self._lines.values())
         for line in lines:
             line.drain(max(0.0, deadline_s - time.monotonic()))
         self._stopping.set()
         for line in lines:
             line.end("stopped", announce=False, cause="over")
-        deadline_s = time.monotonic() + STOP_S
+        deadline_s = time.monotonic() + self._stop_s
         for line in lines:
             line.join(max(0.0, deadline_s - time.monotonic()))
 
@@ -253,7 +259,7 @@ class FlareEngine:
 
     def _look_after(self) -> None:
         """End the lines of members that are gone."""
-        while not self._stopping.wait(LOOK_S):
+        while not self._stopping.wait(self._look_s):
             for line in list(self._lines.values()):
                 silent_s = time.monotonic() - line.last_heard_s
                 if silent_s > self._silence_s:

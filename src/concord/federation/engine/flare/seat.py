@@ -82,6 +82,8 @@ class Seat:
         warm: Called before the first hello: whoever says hello is ready.
         ranges: How much of a payload is asked for at once.
         note: Takes what happened, in words that hold nothing of the member's.
+        first_pause_s: After the first end, before it starts again; grows from there.
+        beat_s: How often it tells that it is there.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Seat:
         ranges: Ranges | None = None,
         note: Callable[[str], None] = lambda _: None,
         first_pause_s: float = FIRST_PAUSE_S,
+        beat_s: float = BEAT_S,
     ) -> None:
         self._wire = wire
         self._coordinator = coordinator
@@ -106,6 +109,7 @@ class Seat:
         self._fetcher = Fetcher(self._spool, ranges=ranges)
         self._known = KnownDigests()
         self._first_pause_s = first_pause_s
+        self._beat_s = beat_s
         self._line: Line | None = None
         self._reason = ""
         self._over = threading.Event()
@@ -243,7 +247,7 @@ class Seat:
             except (Unreachable, MessageRefused):
                 if time.monotonic() - line.last_heard_s > SILENCE_S:
                     line.end("the coordinator cannot be reached")
-            _wait(BEAT_S, lambda: line.ended or self._done)
+            _wait(self._beat_s, lambda: line.ended or self._done)
 
     # --- questions of the coordinator -------------------------------------------------------
 
