@@ -155,8 +155,13 @@ def test_members_wait_until_the_coordinator_is_in_charge(rig):
 
 def test_two_seats_of_one_member_do_not_share_its_folder(rig):
     """As at the end of a segment: the next one's process starts when the last one's ended."""
+    rig.beat_s = 60.0  # by a beat the first one would learn that its line was given up
     rig.start()
     assert all_joined(rig.engine)
+    while not rig.board.asked.get(("chad", COORDINATOR, "beat")):
+        time.sleep(0.01)
+    rig.engine.send("chad", ask(), b"for the first")
+    wait(rig.engine, Received, "chad")
     first = rig.seats["chad"]
     rig.sit("chad")  # says hello under a new session, and takes the first one's place on the wire
     wait(rig.engine, Lost, "chad")
