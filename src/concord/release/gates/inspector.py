@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from inspect_ai import Task, __version__, eval  # noqa: A004 - their name
+import inspect_ai
+from inspect_ai import Task, __version__
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig, Model, ModelAPI, ModelOutput, modelapi
 from inspect_ai.scorer import includes
@@ -48,7 +49,7 @@ def accuracy(
     api = modelapi(name="concord")(ReleasedModel)  # Inspect takes no model without a name
     model = Model(api(network, tokenizer, context), GenerateConfig())
     with tempfile.TemporaryDirectory(prefix="concord-inspect-") as logs:
-        (log,) = eval(task, model=model, log_dir=logs, display="none", log_format="json")
+        (log,) = inspect_ai.eval(task, model=model, log_dir=logs, display="none", log_format="json")
     if log.status != "success" or log.results is None:
         why = log.error.message[:200] if log.error else log.status
         raise ModelError(f"did not answer every question: {why}", where=f"task {name}")
