@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import inspect_ai
+import torch
 from inspect_ai import Task, __version__
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig, Model, ModelAPI, ModelOutput, modelapi
