@@ -5,6 +5,7 @@ import json
 import pytest
 from clilab import MEMBERS, Federation, concord, documents, write_jsonl
 
+from concord.cli.demo_release import missing
 from concord.testing.founded import found
 
 GATES = """
@@ -156,3 +157,8 @@ def test_a_gate_or_a_run_that_is_none_is_named(finished, capsys):
     odd = concord(capsys, "release", "build", finished.folder, "--version", "../2")
     assert odd.status == 2
     assert "no name of a version" in odd.err
+
+
+def test_the_demo_tells_which_libraries_a_release_would_need():
+    assert missing(("json", "no_such_library")) == ["no_such_library"]
+    assert missing() == []  # all that tests need is there

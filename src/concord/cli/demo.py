@@ -42,7 +42,7 @@ def demo(
 
     Example: concord demo --folder demo --engine flare
     """
-    from concord.cli.demo_release import release_it
+    from concord.cli.demo_release import missing, release_it
     from concord.cli.initialise import found_here, make_almanac_federation
     from concord.cli.observe import make_pages
     from concord.cli.pipeline import run_and_report
@@ -75,22 +75,26 @@ def demo(
         )
     print_report(console, made.report)
     speak(console, made.model, federation)
-    release = release_it(federation, run, console)
+    lacking = missing()
+    release = None if lacking else release_it(federation, run, console)
     pages = federation.root / "observatory"
     make_pages(federation.root, pages, all_languages())
     console.print(f"\nDone in {time.monotonic() - began_s:.0f} s.")
     shown = (
         ("report", made.html),
         ("model", made.model),
-        ("release", release),
+        (
+            "release",
+            release or f"none: needs {', '.join(lacking)} (pip install 'concord[release]')",
+        ),
         ("pages", pages / "index.html"),
     )
     for name, path in shown:
-        console.print(f"{name:7} {path}", soft_wrap=True, highlight=False)
+        console.print(f"{name:7} {path}", soft_wrap=True, highlight=False, markup=False)
     console.print(f"check   concord verify {folder}", soft_wrap=True, highlight=False, markup=False)
-    console.print(
-        f"        concord release verify {release}", soft_wrap=True, highlight=False, markup=False
-    )
+    if release is not None:
+        words = f"        concord release verify {release}"
+        console.print(words, soft_wrap=True, highlight=False, markup=False)
     console.print(
         f'try     concord chat {made.model} "…"', soft_wrap=True, highlight=False, markup=False
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +24,13 @@ from concord.release.verify import verify_release
 
 VERSION = "0.1"
 OPEN_S = 3600
+LIBRARIES = ("cyclonedx", "gguf", "model_signing")
+"""Of the extra `release`: what papers, formats and the signature of a release are made with."""
+
+
+def missing(libraries: Iterable[str] = LIBRARIES) -> list[str]:
+    """Which of the libraries are not installed."""
+    return [name for name in libraries if find_spec(name) is None]
 
 
 def release_it(federation: FederationFolder, run: RunDocument, console: Console) -> Path:

@@ -169,11 +169,22 @@ def show_error(error: ConcordError) -> None:
     Console(stderr=True, soft_wrap=True).print(text)
 
 
+EXTRAS = {
+    "cyclonedx": "release",
+    "gguf": "release",
+    "model_signing": "release",
+    "nvflare": "sites",
+    "peft": "release",
+}
+"""Which extra brings a library; all others come with `train`."""
+
+
 def _without(library: str | None) -> DocumentError:
     """A plain `pip install concord` holds what a verifier needs, and neither torch nor readers."""
+    extra = EXTRAS.get((library or "").partition(".")[0], "train")
     return DocumentError(
         f"this command needs {library}, which is not installed",
-        remedy="install what members and coordinators need: pip install 'concord[train]'",
+        remedy=f"install what it is made with: pip install 'concord[{extra}]'",
     )
 
 
