@@ -138,6 +138,7 @@ def test_the_same_call_again_finds_it_done_and_another_one_is_refused(built, bas
     with pytest.raises(DocumentError, match="is there already"):
         build_sovereign(base, dataclasses.replace(asked, seed=1), out)
     assert read_record(out) == record
+    assert [path.name for path in out.parent.iterdir()] == ["mine"]  # no cleaned text stays
 
 
 def test_a_folder_of_something_else_is_left_alone(base, text, tmp_path):

@@ -125,10 +125,10 @@ def build_sovereign(
     )
     plan = _plan(wish, loaded.model, tokenizer, summary, made_of, work)
     if out.exists():
+        shutil.rmtree(work)  # first: whatever is found, no cleaned text stays
         record = read_record(out)
         if record.plan != plan:
             raise _taken(out)
-        shutil.rmtree(work)
         return record
     texts = _texts(wish, work)
     before = measure(loaded.model, tokenizer, texts, context=plan.context)
