@@ -29,7 +29,12 @@ def serving(folder):
     """`concord serve` as a user runs it, until Ctrl-C; where it serves, and a client."""
     words = ["-m", "concord.cli.main", "serve", str(folder), "--port", "0", "--json"]
     process = subprocess.Popen(
-        [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever started the tests may have had them ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     lines = []
     while not lines or lines[-1] != "}\n":
