@@ -33,7 +33,8 @@ from typing import Any
 
 from concord.base.clock import SystemClock
 from concord.base.errors import StorageError
-from concord.charter.run import Document, RunDocument, parse_run
+from concord.charter.document import Document
+from concord.charter.run import RunDocument, parse_run
 from concord.federation.assembly import Assembly, Tokenizer
 from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator

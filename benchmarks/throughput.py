@@ -20,7 +20,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 import torch
 
-from concord.charter.run import InnerSpec
+from concord.charter.run_sections import InnerSpec
 from concord.model.build import ModelShape, build_model
 from concord.train.loop import LocalTrainer
 

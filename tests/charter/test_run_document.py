@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from concord.base.errors import DocumentError
-from concord.charter.run import InnerSpec, RoundsSpec, load_run, parse_run
+from concord.charter.run import load_run, parse_run
+from concord.charter.run_sections import InnerSpec, RoundsSpec
 from concord.charter.schedule import (
     first_step,
     inner_steps,

@@ -3,7 +3,8 @@
 import pytest
 
 from concord.base.errors import DocumentError
-from concord.charter.run import cohort_count, parse_run
+from concord.charter.run import parse_run
+from concord.charter.run_rules import cohort_count
 
 FIVE = ["chad", "fiji", "iran", "laos", "peru"]
 

@@ -9,7 +9,8 @@ from typing import get_args
 import pytest
 from doclab import ROOT, read_page
 
-from concord.charter.run import PLAIN_RULES, MergeRule, RunDocument, parse_run
+from concord.charter.run import RunDocument, parse_run
+from concord.charter.run_sections import PLAIN_RULES, MergeRule
 from concord.federation.harm import HARM, harm_note
 
 sys.path.insert(0, str(ROOT / "benchmarks"))

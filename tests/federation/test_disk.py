@@ -5,7 +5,8 @@ import shutil
 import pytest
 
 from concord.base.errors import StorageError
-from concord.charter.run import ModelSpec, parse_run
+from concord.charter.run import parse_run
+from concord.charter.run_sections import ModelSpec
 from concord.federation.disk import bytes_needed, check_disk, network_parameters, planned_parameters
 from concord.model.tensors import parameter_count
 from tinymodels import TINY, tiny_model

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from concord.base.errors import DocumentError
-from concord.charter.run import ModelSpec, RosterMember, RunDocument
+from concord.charter.run import RunDocument
+from concord.charter.run_sections import ModelSpec, RosterMember
 from concord.federation.disk import network_parameters
 from concord.federation.planning.needs import Needs, needs_of, needs_of_size, with_codec
 from concord.federation.planning.network import network_of, network_specs, shared_specs

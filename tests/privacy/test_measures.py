@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from concord.charter.run import InnerSpec
+from concord.charter.run_sections import InnerSpec
 from concord.model.tensors import read_tensors
 from concord.train.audit.measures import auc, kept_share, row_movement, rows_cosine, token_set_auc
 from concord.train.audit.scores import continuation, score_rows

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from concord.base.errors import DocumentError
-from concord.charter.run import InnerSpec
+from concord.charter.run_sections import InnerSpec
 from concord.train.loop import LocalTrainer
 from concord.train.private.gradient import PrivateGradient, PrivateRule
 from concord.train.private.randomness import SecretStream, poisson_sample

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from usinglab import SENTENCES, write_small_folder
 
 from concord.base.errors import CorpusTooSmall, DocumentError
-from concord.charter.run import ComparisonSpec, InnerSpec
+from concord.charter.run_sections import ComparisonSpec, InnerSpec
 from concord.cli.main import main
 from concord.federation.comparison.arms import sovereign_inner
 from concord.release.sovereign.build import Wish, build_sovereign

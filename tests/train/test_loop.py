@@ -6,7 +6,7 @@ import torch
 from trainlab import END, VOCABULARY, batches, tiny_model, trainer
 
 from concord.base.errors import DocumentError, TrainingDiverged
-from concord.charter.run import InnerSpec
+from concord.charter.run_sections import InnerSpec
 from concord.model.tensors import load_tensors, parameter_count, read_tensors
 from concord.train.loop import LocalTrainer
 

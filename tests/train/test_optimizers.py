@@ -6,7 +6,7 @@ import torch
 from trainlab import VOCABULARY, batches, tiny_model, trainer
 
 from concord.base.errors import CheckpointError
-from concord.charter.run import InnerSpec
+from concord.charter.run_sections import InnerSpec
 from concord.charter.schedule import rate_factor
 from concord.model.tensors import read_tensors
 from concord.train.optimizers import InnerOptimizer

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from concord.charter.run import InnerSpec
+from concord.charter.run_sections import InnerSpec
 from concord.train.loop import LocalTrainer
 from tinymodels import TINY, tiny_model
 

@@ -14,7 +14,7 @@ import torch
 from trainlab import END, TINY, batches
 
 from concord.base.tensors import TensorFile, write_tensors
-from concord.charter.run import InnerSpec
+from concord.charter.run_sections import InnerSpec
 from concord.model.build import build_model
 from concord.model.tensors import load_tensors, read_tensors, save_tensors
 from concord.train.distributed import (

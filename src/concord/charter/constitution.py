@@ -14,19 +14,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StrictBool, ValidationError, model_validator
 
 from concord.base.errors import CharterError
+from concord.charter.document import Document, ExactFraction, Identifier, Positive, describe
 from concord.charter.fields import Duration, Flops, Text, Threshold
 from concord.charter.gates import Gate
 from concord.charter.paths import covers, flat, is_file_path
 from concord.charter.rules import Rule
-from concord.charter.run import (
-    PLAIN_RULES,
-    Document,
-    ExactFraction,
-    Identifier,
-    MergeRule,
-    Positive,
-    describe,
-)
+from concord.charter.run_sections import PLAIN_RULES, MergeRule
 
 Mode = Literal["open", "sealed"]
 Statement = Literal[

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from concord.base.errors import KeyRefused
-from concord.charter.run import Document, ExactFraction
+from concord.charter.document import Document, ExactFraction
 from concord.crypto.keys import PublicKey
 
 MAX_DURATION_S = 100 * 365 * 86_400

@@ -21,8 +21,8 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, StrictBool, model_validator
 
+from concord.charter.document import Document, ExactFraction, Identifier
 from concord.charter.fields import Duration, KeyText
-from concord.charter.run import Document, ExactFraction, Identifier
 
 Metric = Literal[
     "bits-per-byte",

@@ -15,8 +15,8 @@ from pydantic import Field, model_validator
 
 from concord.base.errors import CharterError
 from concord.base.identifiers import check_identifier
+from concord.charter.document import Document, ExactFraction, Positive
 from concord.charter.fields import Day, Duration, Threshold, day_begins_s
-from concord.charter.run import Document, ExactFraction, Positive
 
 Measure = Literal["one", "speakers", "population", "sqrt:speakers", "sqrt:population"]
 MAX_ELECTORS = 250

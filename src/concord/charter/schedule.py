@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from concord.charter.run import InnerSpec, RoundsSpec, RunDocument
+from concord.charter.run import RunDocument
+from concord.charter.run_sections import InnerSpec, RoundsSpec
 
 
 def inner_steps(rounds: RoundsSpec, round_: int) -> int:

@@ -22,7 +22,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from concord.base.errors import DocumentError
-from concord.charter.run import Document, Identifier, describe
+from concord.charter.document import Document, Identifier, describe
 from concord.federation.founding import Founder
 from concord.ledger.statements.membership import MemberKind
 

@@ -19,7 +19,7 @@ from concord.cli.setting import clock
 from concord.crypto.dsse import sign_envelope
 
 if TYPE_CHECKING:
-    from concord.charter.run import ComparisonSpec, InnerSpec
+    from concord.charter.run_sections import ComparisonSpec, InnerSpec
     from concord.release.sovereign.check import Certificate, GateResult
     from concord.release.sovereign.record import SovereignRecord
 
@@ -205,7 +205,8 @@ def _made_with(folder: Path) -> tuple[InnerSpec, ComparisonSpec, Digest | None, 
     """How the base was trained, if its release tells; else a run's usual inner loop."""
     from concord.base.canonical import parse_json
     from concord.base.objects import ObjectStore
-    from concord.charter.run import ComparisonSpec, InnerSpec, parse_run
+    from concord.charter.run import parse_run
+    from concord.charter.run_sections import ComparisonSpec, InnerSpec
     from concord.release.folder import ReleaseFolder
     from concord.release.manifest import read_manifest
 

@@ -14,7 +14,8 @@ import shutil
 from pathlib import Path
 
 from concord.base.errors import StorageError
-from concord.charter.run import RINGS, ModelSpec, RunDocument
+from concord.charter.run import RunDocument
+from concord.charter.run_sections import RINGS, ModelSpec
 from concord.update.codecs import CODECS
 
 FP32_BYTES = 4

@@ -16,7 +16,8 @@ from concord.base.canonical import canonical_json, parse_json
 from concord.base.errors import DocumentError
 from concord.base.files import write_atomic
 from concord.base.tensors import TensorFile
-from concord.charter.run import Document, RunDocument, describe
+from concord.charter.document import Document, describe
+from concord.charter.run import RunDocument
 from concord.charter.schedule import inner_steps
 from concord.federation.messages import TextCounts
 from concord.federation.records import Evaluation, RunFolder

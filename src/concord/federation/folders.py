@@ -23,7 +23,8 @@ from pydantic import Field, ValidationError
 from concord.base.errors import DocumentError
 from concord.base.files import private_folder, storage_errors, write_atomic
 from concord.base.objects import ObjectStore
-from concord.charter.run import Document, RunDocument, describe, load_run
+from concord.charter.document import Document, describe
+from concord.charter.run import RunDocument, load_run
 from concord.charter.template import default_policy
 from concord.ledger.keyring import KeyRing
 

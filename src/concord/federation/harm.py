@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from concord.charter.run import PLAIN_RULES, RunDocument
+from concord.charter.run import RunDocument
+from concord.charter.run_sections import PLAIN_RULES
 
 HARM: Mapping[str, tuple[float, float]] = MappingProxyType(
     {

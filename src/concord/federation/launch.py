@@ -21,7 +21,8 @@ from concord.base.digest import digest_json
 from concord.base.errors import CheckpointError, DocumentError, FederationError
 from concord.base.files import remove_torn, write_atomic
 from concord.base.locks import Held, locked
-from concord.charter.run import RunDocument, describe
+from concord.charter.document import describe
+from concord.charter.run import RunDocument
 from concord.data.bpe.alphabet import FIRST_MERGE_ID
 from concord.data.bpe.listed import MergeList
 from concord.data.bpe.parallel import cut_words

@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.errors import ConcordError, MessageRefused
-from concord.charter.run import Document, describe
+from concord.charter.document import Document, describe
 
 MAX_MESSAGE_BYTES = 2 << 20
 MAX_ENTRY_BYTES = 65_535

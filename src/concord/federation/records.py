@@ -25,7 +25,7 @@ from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import CheckpointError, DocumentError
 from concord.base.files import storage_errors, write_atomic
 from concord.base.objects import ObjectStore
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.federation.messages import Count, DigestText, Sum
 from concord.ledger.round_record import RoundRecord
 

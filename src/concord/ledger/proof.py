@@ -22,7 +22,7 @@ from concord.base.errors import (
     StatementRefused,
     VerificationFailed,
 )
-from concord.charter.run import Document, Identifier, describe
+from concord.charter.document import Document, Identifier, describe
 from concord.crypto.keys import PublicKey
 from concord.crypto.merkle import leaf_hash, verify_inclusion
 from concord.crypto.notes import Checkpoint, Note

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import CheckpointError, DocumentError
-from concord.charter.run import Document, ExactFraction, describe
+from concord.charter.document import Document, ExactFraction, describe
 from concord.ledger.statements.fields import Count, DigestText
 
 MAX_RECORD_BYTES = 1 << 20

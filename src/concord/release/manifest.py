@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from concord.base.canonical import canonical_json, parse_canonical
 from concord.base.digest import Digest
 from concord.base.errors import ConcordError, VerificationFailed
-from concord.charter.run import Document, Identifier, describe
+from concord.charter.document import Document, Identifier, describe
 from concord.ledger.statements.fields import Count, DigestText, Line, UnixTime
 from concord.release.folder import MANIFEST, MAX_FILES, check_paths
 

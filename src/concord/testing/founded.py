@@ -9,7 +9,7 @@ from typing import get_args
 
 from concord.base.clock import Clock, SystemClock
 from concord.charter.paths import DOCUMENT, RULES, SCHEMA
-from concord.charter.run import MergeRule
+from concord.charter.run_sections import MergeRule
 from concord.charter.template import default_charter
 from concord.federation.folders import FederationFolder
 from concord.federation.founding import Founder, found_federation

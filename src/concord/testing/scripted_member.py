@@ -20,7 +20,8 @@ import numpy as np
 from concord.base.clock import SystemClock
 from concord.base.digest import Digest, digest_bytes, digest_file
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
-from concord.charter.run import Document, RunDocument, parse_run
+from concord.charter.document import Document
+from concord.charter.run import RunDocument, parse_run
 from concord.data.bpe.listed import MergeList
 from concord.data.bpe.pairs import Ints
 from concord.data.bpe.words import count_words

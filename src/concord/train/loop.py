@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from concord.base.errors import DocumentError, TrainingDiverged
-from concord.charter.run import InnerSpec
+from concord.charter.run_sections import InnerSpec
 from concord.charter.schedule import rate_factor
 from concord.model.tensors import parameter_count
 from concord.train.goldfish import PUBLIC_KEY, kept_targets

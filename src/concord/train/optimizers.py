@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from concord.base.errors import CheckpointError
 from concord.base.roles import WeightRole
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec
-from concord.charter.run import InnerSpec
+from concord.charter.run_sections import InnerSpec
 from concord.model.tensors import copy_array, roles, to_array
 from concord.train.muon import StackedMuon
 

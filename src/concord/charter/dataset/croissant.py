@@ -17,7 +17,7 @@ from concord.base.errors import DocumentError
 from concord.charter.dataset.document import DatasetDocument
 from concord.charter.dataset.offer import odrl_offer
 from concord.charter.dataset.terms import TIER_WORDS, Treatment
-from concord.charter.run import describe
+from concord.charter.document import describe
 
 MAX_RECORD_BYTES = 1 << 20
 FACTS = "concord:record"

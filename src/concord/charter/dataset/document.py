@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from concord.charter.dataset.facts import Commitment, DatasetCounts, PersonalData
 from concord.charter.dataset.terms import DatasetTerms
+from concord.charter.document import Document, Identifier
 from concord.charter.fields import Day
-from concord.charter.run import Document, Identifier
 
 VERSION: Literal[1] = 1
 """Of the form of a record; a reader of another version refuses it."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from concord.charter.dataset.terms import Treatment
-from concord.charter.run import Document, Identifier
+from concord.charter.document import Document, Identifier
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Counts = Annotated[dict[str, Count], Field(max_length=256)]

@@ -11,7 +11,7 @@ from concord.base.errors import LogCorrupt, VerificationFailed
 from concord.charter.dataset.croissant import record_bytes
 from concord.charter.dataset.document import DatasetDocument
 from concord.charter.dataset.facts import Count, Root
-from concord.charter.run import Document, Identifier
+from concord.charter.document import Document, Identifier
 from concord.crypto.commitments import check_opening
 
 

@@ -21,8 +21,8 @@ from concord.charter.dataset.fields import (
     Place,
     Places,
 )
+from concord.charter.document import Document
 from concord.charter.fields import Day, Text
-from concord.charter.run import Document
 
 Tier = Literal["P", "R", "L"]
 Sensitivity = Literal["public", "internal", "confidential", "personal"]

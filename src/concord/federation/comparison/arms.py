@@ -16,7 +16,8 @@ from concord.base.canonical import canonical_json, parse_json
 from concord.base.errors import CorpusEmpty
 from concord.base.files import write_atomic
 from concord.base.tensors import TensorFile
-from concord.charter.run import ComparisonSpec, InnerSpec, RunDocument
+from concord.charter.run import RunDocument
+from concord.charter.run_sections import ComparisonSpec, InnerSpec
 from concord.charter.schedule import total_steps
 from concord.federation.comparison.outcome import (
     ArmJob,

@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import Field
 
 from concord.base.digest import Digest
-from concord.charter.run import Document, RunDocument
+from concord.charter.document import Document
+from concord.charter.run import RunDocument
 from concord.federation.messages import Count, Name, Sum
 
 Kind = Literal["shared", "pooled", "alone", "sovereign"]

@@ -22,7 +22,7 @@ from concord.base.errors import CorpusNotFound, DatasetsRevoked, DocumentError
 from concord.base.files import storage_errors, write_atomic
 from concord.base.identifiers import check_identifier
 from concord.charter.dataset import DatasetDocument, DatasetTerms, parse_record, record_bytes
-from concord.charter.run import describe
+from concord.charter.document import describe
 from concord.crypto.commitments import SECRET_BYTES
 from concord.data.corpus import TextPart
 from concord.data.personal import PersonalDataRule, known_jurisdictions

@@ -17,7 +17,8 @@ from concord.charter.dataset import (
     Held,
     PersonalData,
 )
-from concord.charter.run import EvaluationSpec, describe
+from concord.charter.document import describe
+from concord.charter.run_sections import EvaluationSpec
 from concord.crypto.commitments import Leaves, document_leaf, document_salt
 from concord.data.corpus import Corpus, TextPart
 from concord.data.documents import Document

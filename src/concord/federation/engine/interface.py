@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.federation.frames import Frame, Payload
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from concord.base.errors import StorageError
 from concord.base.files import private_folder
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.federation.engine.hosting import (
     Hosted,
     MemberMain,

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.errors import CheckpointError, DocumentError
 from concord.base.files import private_folder, write_atomic
-from concord.charter.run import Document, describe
+from concord.charter.document import Document, describe
 from concord.ledger.statements.privacy import PrivacySpent, StepsTaken
 from concord.train.private.accounting import SampledNoise, Spent, after, epsilon
 

@@ -27,7 +27,7 @@ from typing import Protocol
 import torch
 
 from concord.base.errors import ConcordError
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.federation.frames import ConnectionLost, receive_frame, send_frame
 from concord.federation.member.devices import choose_device
 from concord.federation.member.orders import REPORTS, Join

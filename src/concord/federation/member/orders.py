@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.federation.messages import Count, Failed
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationError, model_validator
 
 from concord.base.errors import DocumentError
-from concord.charter.run import Document, Identifier, describe
+from concord.charter.document import Document, Identifier, describe
 from concord.federation.folders import MemberFolder
 from concord.train.audit.verdict import AuditLimits
 from concord.train.private.gradient import MAX_SHARE

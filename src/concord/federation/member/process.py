@@ -20,7 +20,7 @@ from typing import NoReturn
 from concord.base.clock import SystemClock
 from concord.base.errors import ConcordError, InternalError
 from concord.base.files import name_no_more
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.federation.folders import MemberFolder
 from concord.federation.frames import ConnectionLost, Frame, Payload, receive_frame, send_frame
 from concord.federation.member.session import MemberSession

@@ -26,7 +26,8 @@ from typing import Protocol
 from concord.base.clock import Clock
 from concord.base.digest import digest_file
 from concord.base.errors import CheckpointError, MessageRefused
-from concord.charter.run import Document, RunDocument, parse_run
+from concord.charter.document import Document
+from concord.charter.run import RunDocument, parse_run
 from concord.federation.datasets import datasets
 from concord.federation.folders import MemberFolder
 from concord.federation.frames import Frame, Payload

@@ -21,7 +21,7 @@ from concord.base.digest import Digest, digest_file
 from concord.base.errors import CheckpointError, DocumentError
 from concord.base.files import remove_torn, write_atomic
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.federation.messages import Count, DigestText
 
 

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import Any
 
 from concord.base.tensors import TensorSpec
-from concord.charter.run import ModelSpec, RosterMember, RunDocument, parse_run
+from concord.charter.run import RunDocument, parse_run
+from concord.charter.run_sections import ModelSpec, RosterMember
 from concord.federation.disk import COORDINATOR_COPIES, FIRST_SYMBOLS, FP32_BYTES, MEMBER_COPIES
 from concord.federation.planning.network import (
     network_of,

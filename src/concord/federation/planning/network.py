@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from concord.base.errors import DocumentError
 from concord.base.roles import weight_role
 from concord.base.tensors import TensorSpec
-from concord.charter.run import ModelSpec, RunDocument
+from concord.charter.run import RunDocument
+from concord.charter.run_sections import ModelSpec
 from concord.federation.disk import network_parameters
 
 VOCABULARY = 65_536

@@ -17,7 +17,7 @@ from concord.base.canonical import Json, canonical_json, parse_json
 from concord.base.digest import Digest, digest_json
 from concord.base.errors import DocumentError
 from concord.base.files import write_atomic
-from concord.charter.run import Document, describe
+from concord.charter.document import Document, describe
 from concord.federation.report.figures import Figures, derive_figures
 from concord.federation.report.parts import Evidence
 

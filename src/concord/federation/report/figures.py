@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import Field
 
 from concord.base.fairness import gini, premiums
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.federation.messages import Count, Name
 from concord.federation.report.parts import (
     ALONE,

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from concord.base.digest import digest_json
 from concord.base.errors import DocumentError
 from concord.base.identifiers import check_identifier
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.federation.messages import Count, DigestText, Name, Sum, TextCounts
 
 SHARED = "shared"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concord.charter.run import RunDocument, SealSpec
+from concord.charter.run import RunDocument
+from concord.charter.run_sections import SealSpec
 from concord.federation.sealed.counting import Learned
 from concord.ledger.sealed.coverage import Coverage
 

@@ -31,7 +31,7 @@ from concord.base.canonical import canonical_json, parse_json
 from concord.base.digest import Digest, digest_file
 from concord.base.errors import ConcordError, DocumentError, KitRefused
 from concord.base.files import storage_errors, write_atomic
-from concord.charter.run import Document, describe
+from concord.charter.document import Document, describe
 from concord.federation.sites.certificates import (
     check_certificate,
     check_dates,

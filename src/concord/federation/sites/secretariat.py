@@ -26,7 +26,7 @@ from concord.base.digest import Digest
 from concord.base.errors import DocumentError, FederationError
 from concord.base.files import private_folder, storage_errors, write_atomic
 from concord.base.objects import ObjectStore
-from concord.charter.run import Document, describe
+from concord.charter.document import Document, describe
 from concord.federation.folders import FederationFolder
 from concord.federation.sites.certificates import fingerprint, load_certificate
 from concord.federation.sites.manifest import new_manifest, root_key, seal_kit

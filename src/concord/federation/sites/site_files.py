@@ -25,7 +25,7 @@ from concord.base.canonical import parse_json
 from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import DocumentError, SiteRefused
 from concord.base.files import private_folder, storage_errors, write_atomic
-from concord.charter.run import Document, describe
+from concord.charter.document import Document, describe
 from concord.federation.sites.protocol import PROTOCOL, check_protocol
 from concord.federation.sites.rights import AUTHORIZATION, wider
 

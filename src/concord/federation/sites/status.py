@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.ledger.archive import Archive
 from concord.ledger.entries import Entry
 from concord.ledger.state.model import State

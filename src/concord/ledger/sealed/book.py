@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from concord.base.digest import Digest
-from concord.charter.run import RunDocument, SealSpec
+from concord.charter.run import RunDocument
+from concord.charter.run_sections import SealSpec
 from concord.crypto.base64text import from_base64
 from concord.crypto.seal import Cohort, EpochKey, Setup, Unmask
 from concord.ledger.entries import Entry

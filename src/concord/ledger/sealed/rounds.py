@@ -17,7 +17,7 @@ from typing import Any
 
 from concord.base.digest import Digest
 from concord.base.tensors import TensorFile
-from concord.charter.run import RINGS
+from concord.charter.run_sections import RINGS
 from concord.charter.schedule import outer_rate
 from concord.crypto.seal import Cohort, Opening, Ring, open_instance
 from concord.crypto.seal.ring import SignedArray

@@ -20,7 +20,8 @@ import numpy as np
 
 from concord.base.errors import UpdateError
 from concord.base.tensors import TensorSpec
-from concord.charter.run import RINGS, RunDocument
+from concord.charter.run import RunDocument
+from concord.charter.run_sections import RINGS
 from concord.crypto.seal import Ring
 from concord.ledger.arithmetic import norm_scale
 from concord.ledger.layouts import update_layout

@@ -14,7 +14,9 @@ from contextlib import contextmanager
 
 from concord.base.digest import Digest
 from concord.base.errors import SealRefused, StatementRefused
-from concord.charter.run import RunDocument, SealSpec, cohort_count
+from concord.charter.run import RunDocument
+from concord.charter.run_rules import cohort_count
+from concord.charter.run_sections import SealSpec
 from concord.crypto.base64text import from_base64
 from concord.crypto.seal import (
     EpochKey,

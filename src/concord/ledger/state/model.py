@@ -13,7 +13,7 @@ from pydantic import Field
 
 from concord.base.digest import Digest, digest_json
 from concord.base.errors import StatementRefused
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.ledger.statements.fields import BigCount, Real
 from concord.ledger.statements.membership import CoordinatorEntry, MemberEntry, OverseerEntry
 from concord.ledger.statements.votes import Change

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from concord.base.digest import Digest
-from concord.charter.run import Identifier
+from concord.charter.document import Identifier
 from concord.ledger.statements.fields import Body, DigestText, Line, LongText, UnixTime
 
 

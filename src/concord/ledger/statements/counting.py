@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from concord.base.digest import Digest
-from concord.charter.run import Identifier
+from concord.charter.document import Identifier
 from concord.ledger.statements.fields import Count, DigestText
 from concord.ledger.statements.sealing import MAX_SEALED_MEMBERS, SealBody
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from concord.base.digest import Digest
-from concord.charter.run import Identifier
+from concord.charter.document import Identifier
 from concord.ledger.statements.fields import MAX_PARTIES, Body, DigestText, Line, Real
 
 SliceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]

@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from concord.base.digest import Digest
+from concord.charter.document import Document, Identifier
 from concord.charter.fields import KeyText as KeyText
-from concord.charter.run import Document, Identifier
 
 MAX_PARTIES = 512
 

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from concord.charter.run import Document, Identifier
+from concord.charter.document import Document, Identifier
 from concord.ledger.statements.fields import Real
 
 MAX_DATASETS = 16

@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from concord.base.digest import Digest
-from concord.charter.run import Document, ExactFraction, Identifier, Mode
+from concord.charter.document import Document, ExactFraction, Identifier
+from concord.charter.run_sections import Mode
 from concord.ledger.statements.fields import (
     MAX_PARTIES,
     Body,

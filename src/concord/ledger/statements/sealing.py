@@ -17,7 +17,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from concord.base.digest import Digest
-from concord.charter.run import Identifier
+from concord.charter.document import Identifier
 from concord.crypto.base64text import from_base64
 from concord.ledger.statements.fields import Body, Count, DigestText, Line, Real
 from concord.ledger.statements.rounds import Privacy

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 from concord.base.canonical import canonical_json, is_form_of, parse_canonical
 from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import ConcordError, StatementRefused
-from concord.charter.run import Document, Identifier, describe
+from concord.charter.document import Document, Identifier, describe
 from concord.ledger.statements.fields import Body, Count, DigestText
 from concord.ledger.statements.kinds import KINDS
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from concord.base.digest import Digest
-from concord.charter.run import Document, Identifier
+from concord.charter.document import Document, Identifier
 from concord.ledger.statements.fields import (
     MAX_PARTIES,
     Body,

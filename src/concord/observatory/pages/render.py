@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.observatory import rows, words
 from concord.observatory.pages import drawing
 from concord.observatory.pages.language import Language, shortened

@@ -18,8 +18,8 @@ from concord import __version__
 from concord.base.canonical import canonical_json, parse_canonical
 from concord.base.digest import Digest, digest_json
 from concord.base.errors import ConcordError, VerificationFailed
+from concord.charter.document import Document, Identifier, describe
 from concord.charter.gates import Gate
-from concord.charter.run import Document, Identifier, describe
 from concord.crypto.dsse import MAX_ENVELOPE_BYTES, Envelope, sign_envelope
 from concord.crypto.keys import PrivateKey
 from concord.ledger.statements.evidence import SliceName

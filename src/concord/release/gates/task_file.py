@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import DocumentError, VerificationFailed
-from concord.charter.run import Document, describe
+from concord.charter.document import Document, describe
 
 FOLDER = "tasks"
 MAX_TASK_BYTES = 64 << 20

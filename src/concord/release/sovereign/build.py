@@ -24,7 +24,7 @@ from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import DocumentError
 from concord.base.files import private_folder
 from concord.base.tensors import tensor_header
-from concord.charter.run import ComparisonSpec, InnerSpec
+from concord.charter.run_sections import ComparisonSpec, InnerSpec
 from concord.data.prepare import prepare_text, read_prepared
 from concord.data.samples import SampleOrder
 from concord.data.shards import TokenShards, write_shards

@@ -19,8 +19,8 @@ from transformers import PreTrainedModel
 
 from concord.base.digest import Digest, digest_file
 from concord.base.errors import ConcordError, VerificationFailed
+from concord.charter.document import Document, Identifier
 from concord.charter.gates import Gate
-from concord.charter.run import Document, Identifier
 from concord.ledger.statements.evidence import SliceName
 from concord.ledger.statements.fields import Count, DigestText, Line, Real, UnixTime
 from concord.model.folder import load_folder

@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.digest import Digest, digest_json
 from concord.base.errors import ConcordError, DocumentError
-from concord.charter.run import Document, InnerSpec, describe
+from concord.charter.document import Document, describe
+from concord.charter.run_sections import InnerSpec
 from concord.federation.comparison.outcome import TextSums
 from concord.ledger.statements.fields import Count, DigestText, Line
 

@@ -15,7 +15,7 @@ from concord.base.digest import digest_file
 from concord.base.errors import ConcordError
 from concord.base.files import write_atomic
 from concord.base.tensors import TensorFile, TensorSpec, write_tensors
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.ledger.statements.fields import Count, DigestText
 from concord.model.tensors import copy_array, to_array
 from concord.train.loop import LocalTrainer

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from concord.charter.run import Document
+from concord.charter.document import Document
 
 LEAST_CANARIES = 10
 """On either side; of fewer, neither AUC nor ε is held against a limit."""

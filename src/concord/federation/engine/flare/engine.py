@@ -16,7 +16,7 @@ from pathlib import Path
 
 from concord.base.errors import MessageRefused, StorageError
 from concord.base.files import private_folder
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.federation.engine.allowance import Allowance
 from concord.federation.engine.flare.counting import CountedWire
 from concord.federation.engine.flare.fetching import Fetcher, Ranges

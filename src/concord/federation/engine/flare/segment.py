@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.errors import ConcordError, DocumentError
 from concord.base.files import atomic_file, make_folder, write_atomic
-from concord.charter.run import Document
+from concord.charter.document import Document
 from concord.federation.messages import Count, DigestText, Name
 from concord.federation.records import RunFolder
 

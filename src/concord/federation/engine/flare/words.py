@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.errors import ConcordError, MessageRefused
-from concord.charter.run import Document, describe
+from concord.charter.document import Document, describe
 from concord.federation.messages import Count, DigestText
 
 HEADER = struct.Struct("<I")
