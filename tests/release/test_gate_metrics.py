@@ -12,6 +12,9 @@ from gatelab import LINES, BigramLab, bits_per_byte, declared, gate, log_chances
 from concord.base.errors import CorpusTooSmall, DocumentError, VerificationFailed
 from concord.charter.template import LAWS, default_charter
 from concord.cli.main import main
+from concord.federation.comparison.pool import arm_key
+from concord.federation.records import RunFolder
+from concord.ledger.round_record import RoundRecord
 from concord.model.tensors import save_tensors
 from concord.release.gates import records
 from concord.release.manifest import Manifest
@@ -192,13 +195,36 @@ def test_bits_per_byte_are_held_against_the_member_s_model_trained_alone(lab):
     asked = gate("bits-per-byte", compare="alone", min="-10", **FLOOR)
     with pytest.raises(DocumentError, match="no model trained alone"):
         lab.runner().measure(asked, "fiji")
-    place = lab.federation.root / "runs" / "tiny" / "comparison"
-    place.mkdir()
-    save_tensors(place / "alone-fiji.tensors", other)
+    run = RunFolder(lab.federation.root, "tiny")
+    trained_alone(run, lab.run, other)
     found_ = lab.runner().measure(asked, "fiji")
     assert found_.against is None
     assert float(found_.details["estimate"]) == pytest.approx(ours - theirs, abs=2e-5)
     assert ours - theirs - 0.2 < found_.measured["fiji"] < ours - theirs  # `min`: from below
+
+
+def trained_alone(folder, run, network, **said):
+    """What `concord run --compare` leaves of fiji's model, under the key of a run."""
+    folder.create()
+    first = RoundRecord(run=run.digest, round=0, previous=None, base="sha256:" + "1" * 64)
+    folder.commit(first)
+    result = {"key": arm_key(run, first, "alone"), "arm": "alone/fiji", "sums": {}} | said
+    result |= dict.fromkeys(("steps", "tokens", "flops", "seconds"), 0)
+    (folder.root / "comparison").mkdir(exist_ok=True)
+    save_tensors(folder.root / "comparison" / "alone-fiji.tensors", network)
+    (folder.root / "comparison" / "alone-fiji.json").write_text(json.dumps(result))
+
+
+def test_a_model_that_was_trained_alone_in_another_run_is_not_compared(lab):
+    lab.write_text()
+    asked = gate("bits-per-byte", compare="alone", **FLOOR)
+    run = RunFolder(lab.federation.root, "tiny")
+    trained_alone(run, lab.run, lab.bigram(2), key="sha256:" + "2" * 64)
+    with pytest.raises(DocumentError, match="was trained alone in another run"):
+        lab.runner().measure(asked, "fiji")
+    (run.root / "comparison" / "alone-fiji.json").write_text("{}")
+    with pytest.raises(DocumentError, match="remove it"):
+        lab.runner().measure(asked, "fiji")
 
 
 def test_the_law_gate_counts_duties_that_no_evidence_meets(tmp_path, capsys):

@@ -16,6 +16,7 @@ from concord.base.errors import DocumentError, VerificationFailed
 from concord.base.objects import ObjectStore
 from concord.base.tensors import TensorFile
 from concord.charter.run import RunDocument
+from concord.federation.comparison.results import alone_weights
 from concord.federation.folders import FederationFolder
 from concord.federation.member.network import build_network
 from concord.federation.member.text import MemberText
@@ -113,16 +114,9 @@ class Bench:
         """The member's model trained alone, at equal tokens.
 
         Raises:
-            DocumentError: none was trained.
+            DocumentError: none was trained, or only in another run.
         """
-        path = RunFolder(self.federation.root, self.run.name).root / "comparison"
-        path = path / f"alone-{member}.tensors"
-        if not path.is_file():
-            raise DocumentError(
-                "there is no model trained alone to compare with",
-                where=path,
-                remedy="concord run --compare trains one",
-            )
+        path = alone_weights(RunFolder(self.federation.root, self.run.name), self.run, member)
         folder = self.text(member).continued_folder
         network = build_network(self.run, self.tokenizer, folder)
         load_tensors(network, base_weights(TensorFile(path)))
