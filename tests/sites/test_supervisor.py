@@ -127,3 +127,10 @@ def test_the_pause_is_never_under_the_first_nor_over_the_longest(times):
         assert not course.may_start(now_s)
         assert course.may_start(now_s + course.pause_s + 1e-6)
         now_s += course.pause_s + 1e-6 + idle_s
+
+
+def test_a_pause_stays_the_longest_after_days_of_ends_in_a_row():
+    course = Course()
+    for _ in range(2_000):
+        course = course.started(0.0).ended(1.0)
+    assert course.pause_s == LONGEST_PAUSE_S

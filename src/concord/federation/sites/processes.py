@@ -149,10 +149,6 @@ class SiteProcess:
         """Whether the coordinator let this member in since its process was started."""
         return registered(self.log, self._log_began)
 
-    def status(self) -> int | None:
-        """Its exit status, once it ended."""
-        return None if self._process is None else self._process.poll()
-
     def stop(self, pause_s: float = STOP_S) -> None:
         """End the whole tree: ask, wait, kill what is left. Does nothing if it does not run."""
         if self._process is not None:

@@ -16,6 +16,7 @@ from concord.base.errors import SiteUnreachable
 FIRST_PAUSE_S = 2.0
 """Longer than FLARE's job processes take to notice that their parent is gone: one second."""
 LONGEST_PAUSE_S = 300.0
+MOST_DOUBLINGS = 16
 STEADY_S = 600.0
 """After running so long, an end counts as the first one again. Assumption."""
 LOOK_S = 1.0
@@ -43,7 +44,8 @@ class Course:
     @property
     def pause_s(self) -> float:
         """How long to wait after the last end."""
-        return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** max(0, self.ends - 1))
+        doublings = min(max(0, self.ends - 1), MOST_DOUBLINGS)  # a float ends at 1,024 of them
+        return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**doublings)
 
     def may_start(self, now_s: float) -> bool:
         """Whether it is time to start, for the first time or again."""

@@ -46,7 +46,7 @@ AGAIN_S = 30.0
 """Between one successor and the next."""
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
-RETRIED = frozenset({QuorumLost.code, StorageError.code, LogHeld.code})
+RETRIED = frozenset({FederationError.code, QuorumLost.code, StorageError.code, LogHeld.code})
 MOST_FAILURES = 8
 """In a row, without a committed round between them."""
 
@@ -299,7 +299,7 @@ class Driver:
             return
         fault = standing.fault
         error = FederationError("a segment failed") if fault is None else told_again(fault)
-        if fault is not None and fault.code not in RETRIED | {FederationError.code}:
+        if fault is not None and fault.code not in RETRIED:
             self._current = None
             raise error
         self._failed(error, now_s)

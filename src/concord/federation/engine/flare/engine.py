@@ -161,12 +161,6 @@ class FlareEngine:
             waits = {member for member, seen in self._seen.items() if now_s - seen.at_s < within_s}
             return waits | {member for member, line in self._lines.items() if not line.ended}
 
-    def last_heard_s(self) -> dict[str, float]:
-        """Seconds since each connected member was heard."""
-        now_s = time.monotonic()
-        with self._lock:
-            return {m: now_s - line.last_heard_s for m, line in self._lines.items()}
-
     # --- questions --------------------------------------------------------------------------
 
     def _hello(self, peer: str, question: memoryview) -> bytes:

@@ -49,7 +49,6 @@ class Fault(Document):
     message: str
     where: str | None = None
     remedy: str | None = None
-    exit_status: int = 1
 
 
 class Standing(Document):
@@ -170,5 +169,4 @@ def fault_of(error: ConcordError) -> Fault:
         message=error.message[:2000],
         where=error.where,
         remedy=error.remedy,
-        exit_status=error.exit_status,
     )
