@@ -98,9 +98,27 @@ def test_it_keeps_up_with_a_log_that_grows_and_bears_one_that_cannot_be_read(tmp
         if len(waits) == 5:
             raise KeyboardInterrupt
 
-    keep_up(checkpoint, make, 7.0, wait)
+    keep_up(checkpoint, checkpoint.read_bytes(), make, 7.0, wait)
     assert waits == [7.0] * 5
     assert made == [b"another"] * 2
+
+
+def test_a_checkpoint_that_came_while_the_first_pages_were_made_is_not_missed(tmp_path):
+    (tmp_path / "checkpoint").write_bytes(b"came meanwhile")
+    made, waits = [], []
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    keep_up(tmp_path / "checkpoint", b"from before", lambda: made.append(1), 7.0, wait)
+    assert made == [1]
+
+
+def test_a_port_without_live_is_refused_and_nothing_made(observe, history, tmp_path):
+    assert "add --live" in observe(history.root, "--port", "0", status=2).err
+    assert not (tmp_path / "out").exists()
 
 
 def test_it_serves_on_this_machine_alone_and_names_a_taken_port(tmp_path, capsys):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from concord.base.errors import ConcordError, StorageError
+from concord.base.errors import ConcordError, DocumentError, StorageError
 from concord.cli import desk
 from concord.cli.say import reading, say, say_json, warn
 from concord.cli.setting import clock
@@ -61,9 +61,12 @@ def observe(
     from concord.observatory.pages.language import chosen
 
     began_s = time.monotonic()
-    place = out.resolve()
+    place, checkpoint = out.resolve(), folder.resolve() / "log" / "checkpoint"
     check_place(place)
+    if port is not None and not live:
+        raise DocumentError("serves nothing by itself", where="--port", remedy="add --live")
     make = partial(make_pages, folder.resolve(), place, chosen(languages, messages))
+    seen = read_if_there(checkpoint)  # before, so that what comes meanwhile is noticed
     made = make(replay=replay, live=live)
     if as_json:
         say_json({**vars(made), "index": str(place / "index.html")})
@@ -75,7 +78,7 @@ def observe(
         say(f"open {place / 'index.html'}")
     if live:
         with serving(place, port):
-            keep_up(folder.resolve() / "log" / "checkpoint", partial(make, live=True), every_s)
+            keep_up(checkpoint, seen, partial(make, live=True), every_s)
 
 
 def make_pages(
@@ -114,19 +117,22 @@ def _verdict(folder: Path) -> Mapping[str, Any]:
 
 def keep_up(
     checkpoint: Path,
+    seen: bytes,
     make: Callable[[], object],
     every_s: float,
     wait: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Make the pages again whenever the log has a new checkpoint, until somebody interrupts.
+    """Make the pages again whenever the log has another checkpoint, until somebody interrupts.
 
     A log that cannot be read at one moment is told of, and looked at again.
+
+    Args:
+        seen: The checkpoint from before the pages were first made.
     """
-    seen = _bytes(checkpoint)
     while True:
         try:
             wait(every_s)
-            now = _bytes(checkpoint)
+            now = read_if_there(checkpoint)
             if now != seen:
                 make()
                 seen = now
@@ -137,7 +143,8 @@ def keep_up(
             warn(f"not made again: {error.message}")
 
 
-def _bytes(path: Path) -> bytes:
+def read_if_there(path: Path) -> bytes:
+    """A file, or nothing while it cannot be read."""
     try:
         return path.read_bytes()
     except OSError:
