@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from concord.base.canonical import parse_json
 from concord.base.errors import DocumentError
-from concord.charter.run import RunDocument, describe
+from concord.charter.document import describe
+from concord.charter.run import RunDocument
 from concord.federation.comparison.outcome import ArmResult
 from concord.federation.comparison.pool import arm_key
 from concord.federation.evidence import MeasuredArm
