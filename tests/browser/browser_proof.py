@@ -76,6 +76,27 @@ def test_a_digest_is_pasted_with_or_without_its_name(visit, site, update):
     visit.shot("ar-check-true")
 
 
+def test_the_verdict_of_a_slow_file_never_stands_beside_what_was_asked_after_it(
+    visit, site, update
+):
+    visit.page.add_init_script(
+        """const read = File.prototype.arrayBuffer;
+        const released = new Promise((resolve) => { globalThis.release = resolve; });
+        File.prototype.arrayBuffer = async function () {
+            await released;
+            return read.call(this);
+        };"""
+    )
+    page = visit.open(site / "check.html")
+    page.set_input_files("#file", str(update[0]))
+    page.fill("#digest", "ab" * 32)
+    page.click("button")
+    assert verdict(page)[0] == "bad"
+    page.evaluate("release()")
+    page.wait_for_timeout(1_500)
+    assert verdict(page)[0] == "bad"
+
+
 def test_a_file_is_dropped(visit, site, update):
     page = visit.open(site / "check.html")
     page.evaluate(

@@ -130,14 +130,14 @@
         ({ all, numbers } = await numbersOf(about, log));
       }
     }
-    if (!numbers.length) return tell("bad", say("none"), shown);
-    await showAll(numbers.slice(0, MAX_SHOWN), all, about, log, shown, listed);
+    if (!numbers.length) return () => tell("bad", say("none"), shown);
+    return showAll(numbers.slice(0, MAX_SHOWN), all, about, log, shown, listed);
   }
 
   async function checkEntry(number) {
     const log = await load("log");
-    if (!(number < log.size)) return tell("bad", say("none"));
-    await showAll([number], 1, null, log, [], null);
+    if (!(number < log.size)) return () => tell("bad", say("none"));
+    return showAll([number], 1, null, log, [], null);
   }
 
   async function showAll(numbers, all, digest, log, shown, listed) {
@@ -148,7 +148,7 @@
     }
     const lines = [...shown];
     if (listed) lines.push(say("listed", listed));
-    show(found, all, head, lines);
+    return () => show(found, all, head, lines);
   }
 
   async function checkProof(document_, shown) {
@@ -160,7 +160,7 @@
       const entry = { number: one.index, text: one.entry, author: "", sentence: "" };
       found.push(await checked(entry, digest, log, head, one.path.map(proof.fromHex)));
     }
-    show(found, found.length, head, [...shown, document_.digest]);
+    return () => show(found, found.length, head, [...shown, document_.digest]);
   }
 
   /* --- what is shown ------------------------------------------------------------------------ */
@@ -229,30 +229,35 @@
 
   /* --- what is done ------------------------------------------------------------------------- */
 
+  /* An action looks things up and hands back how to show what it found. Of several that were begun
+   * only the last is shown, so that no verdict stands beside what it is not about. */
   let turn = 0;
   async function attempt(action) {
     const mine = ++turn;
     result.replaceChildren(element("p", say("working")));
-    if (!globalThis.crypto || !crypto.subtle) return tell("warn", say("no_crypto"));
+    let draw;
     try {
-      await action();
+      draw = globalThis.crypto && crypto.subtle
+        ? await action()
+        : () => tell("warn", say("no_crypto"));
     } catch (error) {
-      if (mine === turn) {
-        if (error instanceof Lost) tell("warn", say("cannot_load"), [error.message]);
-        else tell("bad", say("bad"), [String(error.message)]);
-      }
+      draw = error instanceof Lost
+        ? () => tell("warn", say("cannot_load"), [error.message])
+        : () => tell("bad", say("bad"), [String(error.message)]);
     }
+    if (mine === turn) draw();
   }
 
   function checkText(text) {
     const digits = text.trim().toLowerCase().replace(/^sha256:/, "");
-    if (!/^[0-9a-f]{64}$/.test(digits)) return tell("warn", say("not_a_digest"));
-    return attempt(() => checkDigest(digits, []));
+    return attempt(() => (/^[0-9a-f]{64}$/.test(digits)
+      ? checkDigest(digits, [])
+      : () => tell("warn", say("not_a_digest"))));
   }
 
   function checkFile(file) {
-    if (file.size > MAX_FILE_BYTES) return tell("warn", say("too_large"));
     return attempt(async () => {
+      if (file.size > MAX_FILE_BYTES) return () => tell("warn", say("too_large"));
       const data = new Uint8Array(await file.arrayBuffer());
       const found = data.length <= MAX_PROOF_BYTES ? asProof(data) : null;
       const digest = proof.toHex(await proof.sha256(data));
