@@ -76,6 +76,19 @@ def test_a_host_name_that_is_not_known(walk, monkeypatch):
         walk(host="nowhere.example")
 
 
+def test_a_server_that_listens_on_the_second_address_of_its_name_is_found(
+    server, walk, monkeypatch
+):
+    def both(_, port, *__, **___):
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("::1", port, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)),
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    walk(port=server())
+
+
 def test_a_port_on_which_nobody_listens(walk):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -37,8 +37,7 @@ def check_reachable(
         SiteUnreachable: with the step that failed, and who can do something about it.
     """
     place = f"{manifest.host}:{manifest.port}"
-    address = _resolve(manifest, place)
-    stream = _connect(address, place, patience_s)
+    stream = _connect(manifest, place, patience_s)
     with contextlib.closing(stream):
         server = _shake_hands(stream, kit, manifest, place)
     try:
@@ -74,24 +73,19 @@ def check_port_free(listen: str, port: int) -> None:
             ) from error
 
 
-def _resolve(manifest: KitManifest, place: str) -> tuple[str, int]:
+def _connect(manifest: KitManifest, place: str, patience_s: float) -> socket.socket:
+    """Dial every address that the name has, as FLARE does: a server may listen on one alone."""
     try:
-        found = socket.getaddrinfo(manifest.host, manifest.port, type=socket.SOCK_STREAM)
-    except OSError as error:
+        return socket.create_connection((manifest.host, manifest.port), timeout=patience_s)
+    except socket.gaierror as error:
         raise SiteUnreachable(
             f"the host name {manifest.host!r} is not known here",
             where=place,
             remedy="ask the secretariat for the right name, or let your name server know it",
         ) from error
-    return found[0][4][0], manifest.port  # type: ignore[return-value]
-
-
-def _connect(address: tuple[str, int], place: str, patience_s: float) -> socket.socket:
-    try:
-        return socket.create_connection(address, timeout=patience_s)
     except ConnectionRefusedError as error:
         raise SiteUnreachable(
-            f"nobody listens on port {address[1]}",
+            f"nobody listens on port {manifest.port}",
             where=place,
             remedy="the coordinator is down, or the port is another: ask who runs it",
         ) from error
