@@ -5,6 +5,7 @@ import json
 import pytest
 
 from concord.base.clock import SystemClock
+from concord.base.errors import DocumentError
 from concord.cli.main import main
 from concord.federation.records import RunFolder
 from concord.ledger.entries import Entry
@@ -79,3 +80,7 @@ def test_canaries_shown_later_are_those_that_every_grant_committed_to(atlas, tmp
     shown.write_text(json.dumps(value | {"secret": "00" * 32}))
     status, found = concord(capsys, *asked, "laos")
     assert status == 10 and "not the canaries" in found.err
+    for wrong in ({"count": 10**12}, {"length": 10**9}, {"secret": "zz"}, {"more": 1}):
+        shown.write_text(json.dumps(value | wrong))
+        status, found = concord(capsys, *asked, "laos")
+        assert status == DocumentError.exit_status and "shows no canaries" in found.err

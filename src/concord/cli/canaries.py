@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import typer
+from pydantic import Field, ValidationError
 
 from concord.base.canonical import parse_json
 from concord.base.digest import Digest
 from concord.base.errors import DocumentError, VerificationFailed
 from concord.base.files import write_new
+from concord.charter.document import Document
 from concord.cli import desk
 from concord.cli.say import say, say_json
 from concord.ledger.archive import Archive
@@ -58,9 +60,9 @@ def check(
     """
     from concord.train.audit.canaries import coins, commitment
 
-    value = _read(file)
-    secret, count, length = bytes.fromhex(value["secret"]), value["count"], value["length"]
-    run: Digest = value["run"]
+    shown = _read(file)
+    secret, count, length = bytes.fromhex(shown.secret), shown.count, shown.length
+    run: Digest = shown.run
     named = commitment(secret, run=run, count=count, length=length)
     committed = _committed(desk.open_archive(folder), run, member)
     if named not in committed:
@@ -88,18 +90,24 @@ def _committed(archive: Archive, run: Digest, member: str) -> dict[Digest, int]:
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
+class _Shown(Document):
+    """What a member shows; its numbers are bounded as in `privacy.toml`, since others read it."""
+
+    secret: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    run: str
+    count: Annotated[int, Field(ge=1, le=20_000)]
+    length: Annotated[int, Field(ge=4, le=1024)]
+    commitment: str
+    """As the member wrote it down; what counts is the one that follows from the rest."""
+
+
+def _read(path: Path) -> _Shown:
     data = path.read_bytes() if path.is_file() and path.stat().st_size <= MAX_FILE_BYTES else b""
-    fields = {"secret": str, "run": str, "count": int, "length": int}
     try:
-        value = parse_json(data, where=path)
-        if isinstance(value, dict) and all(
-            isinstance(value.get(name), kind) for name, kind in fields.items()
-        ):
-            bytes.fromhex(str(value["secret"]))
-            return dict(value)
-    except (DocumentError, ValueError):
-        pass
-    raise DocumentError(
-        "shows no canaries", where=path, remedy="ask for a file of `concord canaries disclose`"
-    )
+        return _Shown.model_validate(parse_json(data, where=path))
+    except (DocumentError, ValidationError) as error:
+        raise DocumentError(
+            "shows no canaries",
+            where=path,
+            remedy="ask for a file of `concord canaries disclose`",
+        ) from error
