@@ -5,20 +5,19 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import Literal
 
 import typer
 from rich.console import Console
 
 from concord.base.errors import DocumentError
 from concord.cli.templates import Rates, RunChoices, run_toml
+from concord.federation.engine import EngineName
 from concord.federation.folders import FederationFolder
 
 MEMBERS = ("ethiopia", "greece", "kenya", "tamil_nadu", "thailand", "georgia")
 PROMPTS = 3
 MARK = ".concord-demo"
 RUN = "demo"
-EngineName = Literal["local", "flare"]
 
 
 def register(app: typer.Typer) -> None:

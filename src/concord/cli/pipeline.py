@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from concord.base.errors import DocumentError
 from concord.base.files import write_atomic
@@ -13,6 +12,7 @@ from concord.charter.run import RunDocument
 from concord.cli.watch import TerminalWatcher
 from concord.federation.comparison.pool import compare as compare_arms
 from concord.federation.comparison.results import measured_arms
+from concord.federation.engine import EngineName
 from concord.federation.evidence import RunFacts, collect_evidence
 from concord.federation.folders import FederationFolder
 from concord.federation.launch import run_facts, run_locally
@@ -30,9 +30,6 @@ class Made:
     json: Path
     html: Path
     model: Path
-
-
-EngineName = Literal["local", "flare"]
 
 
 def run_and_report(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Literal
 
 import typer
 from rich.console import Console
 
 from concord.cli.watch import TerminalWatcher
-
-EngineName = Literal["local", "flare"]
+from concord.federation.engine import EngineName
 
 
 def register(app: typer.Typer) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import ValidationError
 
@@ -19,6 +19,7 @@ from concord.base.tensors import TensorFile
 from concord.charter.document import Document, describe
 from concord.charter.run import RunDocument
 from concord.charter.schedule import inner_steps
+from concord.federation.engine import EngineName
 from concord.federation.messages import TextCounts
 from concord.federation.records import Evaluation, RunFolder
 from concord.federation.report import (
@@ -38,7 +39,6 @@ from concord.ledger.round_record import RoundRecord
 
 FACTS_FILE = "run.json"
 PACKAGES = ("concord", "torch", "transformers", "tokenizers", "numpy")
-EngineName = Literal["local", "flare"]
 HERE_NOTE = "All members ran on one machine; links between sites were not part of this run."
 SITES_NOTE = (
     "Members trained at sites of their own and were linked over mutual TLS. On which machines"

@@ -31,9 +31,10 @@ from concord.federation.assembly import Assembly, Tokenizer
 from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
 from concord.federation.disk import planned_parameters
+from concord.federation.engine import EngineName
 from concord.federation.engine.interface import Engine
 from concord.federation.engine.local import LocalEngine
-from concord.federation.evidence import EngineName, RunFacts
+from concord.federation.evidence import RunFacts
 from concord.federation.facts import member_facts
 from concord.federation.folders import FederationFolder
 from concord.federation.gating import Gate, probe_set
