@@ -45,12 +45,12 @@ def played(tmp_path):
     return played
 
 
-def commit(root, run, state, rng, members):
+def commit(root, run, state, rng, members, roster=MEMBERS):
     merge = state.open_round(started_s=0.0)
     for member in members:
         path = write_update(root, run, state, member, rng)
         merge.accept(member, header_of(state, path), Frame(b"", path))
-    left_out = {m: "late: no update before the round closed" for m in MEMBERS if m not in members}
+    left_out = {m: "late: no update before the round closed" for m in roster if m not in members}
     merge.commit(left_out=left_out, closed_because="", now_s=1.0, bytes_up={}, bytes_down={})
 
 
@@ -134,6 +134,19 @@ def test_who_sent_an_update_in_time_needs_no_late_one(played, tmp_path):
     state.accept_late("fiji", said, Frame(b"", late))
     commit(tmp_path, played.run, state, rng, MEMBERS)
     assert not state.record.contributions["fiji"].late
+    assert not late.exists()
+
+
+def test_who_is_not_in_the_roster_of_the_next_round_has_its_late_update_dropped(played, tmp_path):
+    state, rng = played.state, np.random.default_rng(8)
+    late = write_update(tmp_path, played.run, state, "fiji", rng).rename(tmp_path / "late")
+    said = header_of(state, late)
+    others = [m for m in MEMBERS if m != "fiji"]
+    commit(tmp_path, played.run, state, rng, others)
+    state.accept_late("fiji", said, Frame(b"", late))
+    commit(tmp_path, played.run, state, rng, others, roster=others)  # halted, or suspended, by now
+    assert state.record.contributions.keys() == set(others)
+    assert not state.record.left_out
     assert not late.exists()
 
 

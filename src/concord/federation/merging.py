@@ -155,10 +155,15 @@ class RunState:
         screened = screen_update(inputs, member, path, accepted=self._late.keys())
         self._late[member] = _Taken(header, path, screened)
 
-    def take_late(self, *, accepted: Collection[str]) -> dict[str, _Taken]:
-        """The late updates, for a round that is committed; who sent one in time needs no other."""
+    def take_late(self, *, left_out: Collection[str]) -> dict[str, _Taken]:
+        """The late updates, for a round that is committed.
+
+        Args:
+            left_out: Members of the round's roster without an update in time. Who sent one needs
+                no other; who is not in the roster any more has no place in the round.
+        """
         late, self._late = self._late, {}
-        for member in late.keys() & set(accepted):
+        for member in late.keys() - set(left_out):
             late.pop(member).path.unlink(missing_ok=True)
         return late
 
@@ -274,7 +279,7 @@ class OpenMerge:
             DocumentError: too few owners are left for the cap to hold.
             StorageError: the disk is full; nothing is committed.
         """
-        late = self.state.take_late(accepted=self._taken.keys())
+        late = self.state.take_late(left_out=left_out)
         self._taken |= late
         self._inputs = replace(self._inputs, late=frozenset(late))
         weights = round_weights(self.state.run, self._taken.keys(), self._inputs.steps)
