@@ -13,7 +13,7 @@ CORPORA ?= ../shared/corpora
         bench-quality bench-ablation bench-tokenizer bench-tokenizer-sealed bench-update bench-transport bench-throughput bench-gpu bench-log \
         bench-verify bench-replay bench-seal bench-personal-data bench-fuzz bench-hostile bench-policy \
         bench-scan bench-privacy bench-sealed-run bench-sealed-time bench-gguf bench-serve bench-aggregation bench-load \
-        bench-observe test-pages test-eval bench-links bench-missing
+        bench-observe bench-release test-pages test-eval bench-links bench-missing
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -141,6 +141,9 @@ bench-sealed-time: $(STAMP)  ## a sealed round beside an open one, eight members
 
 bench-observe: $(STAMP)  ## the public pages of a log of a thousand rounds
 	$(BIN)/python benchmarks/observatory.py
+
+bench-release: $(STAMP)  ## `concord release verify` of a release of 1 GB
+	$(BIN)/python benchmarks/release_verify.py
 
 bench-links: $(STAMP)  ## rounds over shaped links between network namespaces; needs root
 	$(BIN)/python benchmarks/shaped_links.py
