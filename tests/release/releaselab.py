@@ -68,15 +68,20 @@ min_runners = 2
 """
 
 
-def evidence(history, gate, member, model, value=0.0, *, keys=None, **own):
-    """A member runs a gate, and says what it found."""
+def evidence(history, gate, member, model, value=0.0, *, keys=None, ran=None, said=None, **own):
+    """A member runs a gate, and says what it found.
+
+    Args:
+        ran: The declaration that its file speaks of, if not the charter's.
+        said: The number in its file, if not that in the log.
+    """
     declared = history.replica.library.charter(history.state.charter).gate_named(gate)
     name = member if declared.slice == "member" else "model"
     found = Measurement({name: value}, 100, own)
     data = sign_evidence(
-        declared,
+        ran or declared,
         model,
-        found,
+        found if said is None else Measurement({name: said}, 100, own),
         runner=member,
         charter=history.state.charter,
         keys=keys or [history.key(member)],

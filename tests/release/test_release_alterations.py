@@ -27,6 +27,7 @@ from releaselab import (
 from concord.base.canonical import canonical_json, parse_json
 from concord.base.digest import digest_file
 from concord.base.errors import VerificationFailed
+from concord.charter.gates import Gate
 from concord.ledger.statements.aftermath import Advisory, Recall
 from concord.release.folder import ReleaseFolder
 from concord.release.ledger import write_ledger
@@ -382,6 +383,28 @@ def test_evidence_that_its_runner_did_not_sign(tmp_path):
     publish(history, release, manifest)
     with pytest.raises(VerificationFailed, match="was not signed by fiji"):
         verified(release)
+
+
+def with_false_evidence(root, **how):
+    """A release for which fiji's file says something else than the charter or its statement."""
+    history, run = history_with_a_run(root, extra=GATES)
+    all_evidence(history, run)
+    evidence(history, "whole", "fiji", base_of(history, run), **how)
+    decide(history, run)
+    return build(history, run)[0]
+
+
+def test_evidence_of_a_gate_with_a_laxer_limit(tmp_path):
+    lax = Gate(id="whole", metric="integrity", max="9", min_runners=2)
+    release = with_false_evidence(tmp_path, ran=lax)
+    with pytest.raises(VerificationFailed, match="is of another declaration of the gate"):
+        verified(release, candidate=True)
+
+
+def test_evidence_that_says_something_else_than_its_statement(tmp_path):
+    release = with_false_evidence(tmp_path, said=1.0)
+    with pytest.raises(VerificationFailed, match="says something else than its statement"):
+        verified(release, candidate=True)
 
 
 # --- afterwards -------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from concord.charter.constitution import Charter
 from concord.crypto.keys import PublicKey
 from concord.ledger.archive import Archive
 from concord.ledger.entries import Entry
+from concord.ledger.state.library import Library
 from concord.ledger.statements.evidence import GateEvidence
 from concord.release.folder import GATES, ReleaseFolder
 from concord.release.gates.evidence import TestResult, read_evidence
@@ -90,7 +91,7 @@ def check_evidence_files(
     known = map(PublicKey.parse, _all_keys(archive))
     keys = {key.key_id: key for key in known}
     for path, one in expected.items():
-        _check_one((release.root / path).read_bytes(), one, keys)
+        _check_one((release.root / path).read_bytes(), one, keys, archive.replica.library)
     return len(expected)
 
 
@@ -109,7 +110,7 @@ def weights_vouched(release: ReleaseFolder, given: list[Given], charter: Charter
     return found
 
 
-def _check_one(data: bytes, given: Given, keys: dict[str, PublicKey]) -> None:
+def _check_one(data: bytes, given: Given, keys: dict[str, PublicKey], library: Library) -> None:
     where, statement = given.path, given.entry.statement
     if digest_bytes(data) != given.body.evidence:
         raise VerificationFailed("is not the evidence that the log names", where=where)
@@ -122,17 +123,22 @@ def _check_one(data: bytes, given: Given, keys: dict[str, PublicKey]) -> None:
             f"was not signed by {statement.author.party}", where=where
         ) from error
     _check_words(result, given)
+    charter = statement.binding.charter
+    gate = library.charter(charter).gate_named(given.body.gate)
+    if gate is None or not result.ran_under(gate, charter):
+        raise VerificationFailed("is of another declaration of the gate", where=where)
 
 
 def _check_words(result: TestResult, given: Given) -> None:
     body, own = given.body, result.own
-    said = (own.gate, own.runner, result.model, own.measured, own.against)
+    said = (own.gate, own.runner, result.model, own.measured, own.against, result.passed)
     stands = (
         body.gate,
         given.entry.statement.author.party,
         body.model,
         body.measured,
         body.against,
+        body.result == "passed",
     )
     if said != stands:
         raise VerificationFailed("says something else than its statement", where=given.path)

@@ -53,7 +53,6 @@ class _Descriptor(Document):
 class _Own(Document):
     gate: Identifier
     runner: Identifier
-    charter: DigestText
     measured: dict[SliceName, Real]
     against: DigestText | None = None
     n: Count
@@ -85,6 +84,15 @@ class TestResult(Document):
         return f"sha256:{self.subject[0].digest['sha256']}"
 
     @property
+    def passed(self) -> bool:
+        return self.predicate.result == "PASSED"
+
+    def ran_under(self, gate: Gate, charter: Digest) -> bool:
+        """Whether its runner says that this gate, as it reads in this charter, was run."""
+        said = [one.model_dump(mode="json") for one in self.predicate.configuration]
+        return said == _configuration(gate, charter)
+
+    @property
     def own(self) -> _Own:
         """What in-toto has no field for."""
         return self.predicate.concord
@@ -108,17 +116,13 @@ def sign_evidence(
         "predicateType": TEST_RESULT,
         "predicate": {
             "result": "PASSED" if gate.passes(found.measured) else "FAILED",
-            "configuration": [
-                _descriptor("gate", digest_json(gate.model_dump(mode="json"))),
-                _descriptor("charter", charter),
-            ],
+            "configuration": _configuration(gate, charter),
             "passedTests": passed,
             "warnedTests": [],
             "failedTests": failed,
             "concord": {
                 "gate": gate.id,
                 "runner": runner,
-                "charter": charter,
                 "measured": {name: repr(value) for name, value in found.measured.items()},
                 "against": found.against,
                 "n": found.n,
@@ -144,6 +148,11 @@ def read_evidence(data: bytes, *, where: object) -> tuple[TestResult, Envelope]:
         raise VerificationFailed(describe(error), where=where) from error
     except ConcordError as error:
         raise VerificationFailed(f"is no evidence: {error.message}", where=where) from error
+
+
+def _configuration(gate: Gate, charter: Digest) -> list[dict[str, Any]]:
+    declaration = digest_json(gate.model_dump(mode="json"))
+    return [_descriptor("gate", declaration), _descriptor("charter", charter)]
 
 
 def _descriptor(name: str, digest: Digest) -> dict[str, Any]:
