@@ -76,17 +76,19 @@ def test_a_host_name_that_is_not_known(walk, monkeypatch):
         walk(host="nowhere.example")
 
 
-def test_a_server_that_listens_on_the_second_address_of_its_name_is_found(
+def test_a_name_that_has_addresses_of_ipv6_alone_is_told_since_flare_dials_none(
     server, walk, monkeypatch
 ):
-    def both(_, port, *__, **___):
-        return [
-            (socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("::1", port, 0, 0)),
-            (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)),
-        ]
+    port = server()
 
-    monkeypatch.setattr(socket, "getaddrinfo", both)
-    walk(port=server())
+    def six_alone(_, __, family=0, *___, **____):
+        if family == socket.AF_INET:
+            raise socket.gaierror(-9, "Address family for hostname not supported")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", six_alone)
+    with pytest.raises(SiteUnreachable, match="no address of IPv4"):
+        walk(port=port)
 
 
 def test_a_port_on_which_nobody_listens(walk):

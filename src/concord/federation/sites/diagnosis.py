@@ -74,12 +74,14 @@ def check_port_free(listen: str, port: int) -> None:
 
 
 def _connect(manifest: KitManifest, place: str, patience_s: float) -> socket.socket:
-    """Dial every address that the name has, as FLARE does: a server may listen on one alone."""
     try:
-        return socket.create_connection((manifest.host, manifest.port), timeout=patience_s)
+        found = socket.getaddrinfo(  # FLARE dials by IPv4 alone
+            manifest.host, manifest.port, socket.AF_INET, socket.SOCK_STREAM
+        )
+        return socket.create_connection(found[0][4][:2], timeout=patience_s)
     except socket.gaierror as error:
         raise SiteUnreachable(
-            f"the host name {manifest.host!r} is not known here",
+            f"the host name {manifest.host!r} is not known here, or has no address of IPv4",
             where=place,
             remedy="ask the secretariat for the right name, or let your name server know it",
         ) from error
