@@ -48,6 +48,11 @@ def test_a_version_without_a_folder_of_its_own_is_told(root, version):
     assert "not here" in found.fault
 
 
-def test_a_damaged_manifest_is_told(root):
-    (root / "releases" / "1.0" / "manifest.json").write_bytes(b"{")
-    assert "cannot be read" in shown(root, digest_bytes(b"{")).fault
+@pytest.mark.parametrize(
+    "data", [b"{", b"[]", b"{}", b'{"files":[]}', b'{"files":{"a":{"bytes":"x","sha256":""}}}']
+)
+def test_a_manifest_that_is_none_is_told_even_where_it_was_signed(root, data):
+    (root / "releases" / "1.0" / "manifest.json").write_bytes(data)
+    found = shown(root, digest_bytes(data))
+    assert "cannot be read" in found.fault
+    assert (found.found, found.data) == ((), "")

@@ -13,7 +13,7 @@ from typing import Any
 
 from concord.base.canonical import parse_json
 from concord.base.digest import Digest, digest_bytes
-from concord.base.errors import ConcordError
+from concord.base.errors import ConcordError, DocumentError
 from concord.observatory.pages.book import ReleaseBook
 
 MANIFEST = "manifest.json"
@@ -60,17 +60,19 @@ def _papers(root: Path, version: str, manifest: Digest) -> Papers:
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_MANIFEST_BYTES + 1)
-        value = parse_json(data, where=MANIFEST, max_bytes=MAX_MANIFEST_BYTES)
+        found = _files(parse_json(data, where=MANIFEST, max_bytes=MAX_MANIFEST_BYTES))
     except (ConcordError, OSError):
         return Papers(version, manifest, (), "its manifest cannot be read")
     if digest_bytes(data) != manifest:
         return Papers(version, manifest, (), "its manifest is not the one that was signed")
-    return Papers(version, manifest, _files(value), data=data.decode())
+    return Papers(version, manifest, found, data=data.decode())
 
 
 def _files(value: Any) -> tuple[Paper, ...]:
-    files = value.get("files") if isinstance(value, dict) else None
-    return tuple(
-        Paper(str(name), int(one["bytes"]), f"sha256:{one['sha256']}")
-        for name, one in sorted((files or {}).items())
-    )
+    try:
+        return tuple(
+            Paper(name, int(one["bytes"]), f"sha256:{one['sha256']}")
+            for name, one in sorted(value["files"].items())
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DocumentError("names no files of a release", where=MANIFEST) from error
