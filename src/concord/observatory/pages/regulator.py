@@ -134,7 +134,7 @@ def regulator(source: Source) -> Regulator:
 
 
 def endings(source: Source) -> tuple[Ending, ...]:
-    """All that ends by a day, the nearest first; what is over for long is left to the JSON."""
+    """All that ends by a day: the nearest first, and after what is to come what is over."""
     state, charter, now = source.state, source.bundle.charter, source.made
     found: list[tuple[What, str, int]] = []
     found += [("rule", name, _day(rule.until)) for name, rule in charter.rule.items() if rule.until]
@@ -159,7 +159,9 @@ def endings(source: Source) -> tuple[Ending, ...]:
     ]
     return tuple(
         Ending(what, name, at, soon=now < at <= now + SOON_S, over=at <= now)
-        for what, name, at in sorted(found, key=lambda one: (one[2], one[0], one[1]))
+        for what, name, at in sorted(
+            found, key=lambda one: (one[2] <= now, abs(one[2] - now), one[0], one[1])
+        )
     )
 
 
