@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from concord.base.digest import Digest
 from concord.ledger.state.release_gates import judge
 from concord.ledger.verify_terms import STEPS
 from concord.observatory.pages.book import GateRun
+from concord.observatory.pages.people import Absence, absences
 from concord.observatory.pages.source import Source
-
-READ_HERE = {"statements", "checkpoint"}
-"""Steps of a verification that reading a log for these pages takes anyway."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +79,6 @@ class Quarantine:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """Rounds that one member was left out of for one reason."""
-
-    member: str
-    reason: str
-    run: str
-    rounds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Auditor:
     """The page for auditors."""
 
@@ -103,7 +90,7 @@ class Auditor:
     term: int
     steps: tuple[Checked, ...]
     verified: bool
-    """Whether bases were computed again when this page was made."""
+    """Whether all bases were computed again when this page was made."""
     tree: Tree
     kinds: Mapping[str, int]
     signatures: int
@@ -111,14 +98,14 @@ class Auditor:
     verdicts: tuple[Verdict, ...]
     gates: tuple[GateRun, ...]
     quarantined: tuple[Quarantine, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[Absence, ...]
     faults: tuple[str, ...]
 
 
 def auditor(source: Source) -> Auditor:
     """What the page for auditors shows."""
-    state, verdict = source.state, source.verdict
-    again = {run["document"] for run in (verdict or {}).get("runs", ()) if run["computed_again"]}
+    state = source.state
+    again = _computed_again(source)
     return Auditor(
         federation=state.federation or "",
         name=state.name,
@@ -126,8 +113,9 @@ def auditor(source: Source) -> Auditor:
         charter=state.charter,
         coordinator=state.coordinator.member,
         term=state.term,
-        steps=_steps(source, verdict),
-        verified=bool(again),
+        steps=_steps(source),
+        verified=source.verdict is not None
+        and all(run in again for run, seat in state.runs.items() if seat.base is not None),
         tree=_tree(source),
         kinds=dict(sorted(source.book.kinds.items())),
         signatures=source.book.signatures,
@@ -149,32 +137,40 @@ def auditor(source: Source) -> Auditor:
             Quarantine(index, source.run_name(run), round_, members)
             for index, run, round_, members in source.book.quarantined
         ),
-        left_out=_left_out(source),
+        left_out=tuple(
+            one for name in sorted(source.book.members) for one in absences(source, name)
+        ),
         faults=source.faults,
     )
 
 
-def _steps(source: Source, verdict: Mapping[str, Any] | None) -> tuple[Checked, ...]:
-    if verdict is None:
-        size = f"{len(source.entries):,} statements, {source.book.signatures:,} signatures"
-        found = {"statements": size, "checkpoint": "signed by the log in force"}
-        return tuple(
-            Checked(number, name, title, True if name in READ_HERE else None, found.get(name, ""))
-            for number, (name, title) in enumerate(STEPS, 1)
-            if name != "others"
-        )
-    taken = {step["name"]: step for step in verdict["steps"]}
+def _computed_again(source: Source) -> set[Digest]:
+    """Runs whose last base was computed again; the log may have grown since."""
+    told = () if source.verdict is None else source.verdict["runs"]
+    return {
+        run["document"]
+        for run in told
+        if run["computed_again"] and run["base"] == source.state.runs[run["document"]].base
+    }
+
+
+def _steps(source: Source) -> tuple[Checked, ...]:
+    """Steps of a verification; without one, those that reading the log took anyway."""
+    taken = (
+        _taken_here(source)
+        if source.verdict is None
+        else {step["name"]: (step["passed"], step["found"]) for step in source.verdict["steps"]}
+    )
     return tuple(
-        Checked(
-            number,
-            name,
-            title,
-            taken[name]["passed"] if name in taken else None,
-            taken[name]["found"] if name in taken else "",
-        )
+        Checked(number, name, title, *taken.get(name, (None, "")))
         for number, (name, title) in enumerate(STEPS, 1)
         if name in taken or name != "others"
     )
+
+
+def _taken_here(source: Source) -> dict[str, tuple[bool, str]]:
+    size = f"{len(source.entries):,} statements, {source.book.signatures:,} signatures"
+    return {"statements": (True, size), "checkpoint": (True, "signed by the log in force")}
 
 
 def _verdicts(source: Source) -> tuple[Verdict, ...]:
@@ -207,15 +203,4 @@ def _tree(source: Source) -> Tree:
         cosigned=dict(sorted(replica.witnesses(note).items())),
         needed=replica.quorum_needed(),
         members=len(source.archive.state.seated()),
-    )
-
-
-def _left_out(source: Source) -> tuple[LeftOut, ...]:
-    found: dict[tuple[str, str, Digest], list[int]] = {}
-    for one in source.book.rounds:
-        for member, reason in one.left_out.items():
-            found.setdefault((member, reason, one.run), []).append(one.round)
-    return tuple(
-        LeftOut(member, reason, source.run_name(run), tuple(rounds))
-        for (member, reason, run), rounds in sorted(found.items())
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from concord.base.digest import Digest
 from concord.observatory.pages.book import Answer, MemberBook, VoteBook
-from concord.observatory.pages.people import Person
+from concord.observatory.pages.people import Absence, Person, absences
 from concord.observatory.pages.public import Holding, ObjectionView, holdings, objections
 from concord.observatory.pages.source import Source
 
@@ -21,15 +21,6 @@ class Refusals:
     run: str
     rounds: tuple[int, ...]
     measuring: bool
-
-
-@dataclass(frozen=True)
-class Missed:
-    """Rounds that went on without the member, for one reason."""
-
-    reason: str
-    run: str
-    rounds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -75,7 +66,7 @@ class MemberView:
     granted: int
     refused: int
     refusals: tuple[Refusals, ...]
-    missed: tuple[Missed, ...]
+    missed: tuple[Absence, ...]
     answers: tuple[Answer, ...]
     runs: dict[Digest, str]
     budgets: tuple[Budget, ...]
@@ -104,7 +95,7 @@ def member(source: Source, person: Person) -> MemberView:
         granted=sum(one.allowed for one in book.answers),
         refused=sum(not one.allowed for one in book.answers),
         refusals=_refusals(source, book.answers),
-        missed=_missed(source, book),
+        missed=absences(source, person.id),
         answers=tuple(book.answers),
         runs={run: seat.name for run, seat in source.state.runs.items()},
         budgets=tuple(
@@ -165,14 +156,4 @@ def _refusals(source: Source, answers: Iterable[Answer]) -> tuple[Refusals, ...]
     return tuple(
         Refusals(reason, rules, source.run_name(run), tuple(rounds), measuring)
         for (run, reason, rules, measuring), rounds in found.items()
-    )
-
-
-def _missed(source: Source, book: MemberBook) -> tuple[Missed, ...]:
-    found: dict[tuple[Digest, str], list[int]] = {}
-    for one in book.left_out:
-        found.setdefault((one.run, one.reason), []).append(one.round)
-    return tuple(
-        Missed(reason, source.run_name(run), tuple(rounds))
-        for (run, reason), rounds in found.items()
     )

@@ -1,9 +1,11 @@
-"""What two pages say of a member alike: who it is, where it lies, what it gained. Pure."""
+"""What pages say of a member alike: who it is, where, what it gained, what it missed. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from concord.base.digest import Digest
+from concord.observatory.pages.book import MemberBook
 from concord.observatory.pages.source import Source
 
 
@@ -55,6 +57,27 @@ class Person:
     def page(self) -> str:
         """Name of its own page."""
         return f"member-{self.id}"
+
+
+@dataclass(frozen=True)
+class Absence:
+    """Rounds of one run that went on without a member, for one reason."""
+
+    member: str
+    reason: str
+    run: str
+    rounds: tuple[int, ...]
+
+
+def absences(source: Source, member: str) -> tuple[Absence, ...]:
+    """What a member missed, in the order in which reasons came up."""
+    found: dict[tuple[Digest, str], list[int]] = {}
+    for one in source.book.members.get(member, MemberBook()).left_out:
+        found.setdefault((one.run, one.reason), []).append(one.round)
+    return tuple(
+        Absence(member, reason, source.run_name(run), tuple(rounds))
+        for (run, reason), rounds in found.items()
+    )
 
 
 def people(source: Source) -> tuple[Person, ...]:
