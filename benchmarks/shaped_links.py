@@ -42,10 +42,11 @@ from concord.federation.engine.interface import Event, Joined, Traffic
 from concord.federation.engine.links import Link
 from concord.federation.folders import FederationFolder
 from concord.federation.frames import Payload
-from concord.federation.launch import learn_locally, tokenizer_part
+from concord.federation.launch import learn_locally
 from concord.federation.messages import encode_message
 from concord.federation.office import adopt_if_all_keys_are_here
 from concord.federation.records import RunFolder
+from concord.federation.run_tokenizer import tokenizer_part
 from concord.federation.vocabulary import wait_until_prepared
 from concord.federation.watcher import Watcher
 from concord.ledger.log import open_log

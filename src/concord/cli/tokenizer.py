@@ -60,9 +60,9 @@ def parity(
 
     Example: concord tokenizer parity demo/runs/demo/model demo/parallel
     """
-    from concord.federation.launch import parallel_counts
     from concord.federation.parallel import languages_in, read_parallel
     from concord.federation.report.figures import tokenizer_figures
+    from concord.federation.run_tokenizer import parallel_counts
     from concord.model.tokenizer import read_tokenizer_json
 
     text = read_tokenizer_json(tokenizer)

@@ -8,26 +8,18 @@ process goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from concord.base.canonical import canonical_json, parse_json
 from concord.base.clock import SystemClock
-from concord.base.digest import digest_json
-from concord.base.errors import CheckpointError, DocumentError, FederationError
-from concord.base.files import remove_torn, write_atomic
+from concord.base.errors import DocumentError, FederationError
+from concord.base.files import remove_torn
 from concord.base.locks import Held, locked
-from concord.charter.document import describe
 from concord.charter.run import RunDocument
-from concord.data.bpe.alphabet import FIRST_MERGE_ID
-from concord.data.bpe.listed import MergeList
-from concord.data.bpe.parallel import cut_words
 from concord.data.bpe.wire import MAX_ANSWER_BYTES
-from concord.federation.assembly import Assembly, Tokenizer
+from concord.federation.assembly import Assembly
 from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
 from concord.federation.disk import planned_parameters
@@ -41,14 +33,18 @@ from concord.federation.gating import Gate, probe_set
 from concord.federation.harm import harm_note
 from concord.federation.messages import TextCounts
 from concord.federation.office import adopt_if_all_keys_are_here
-from concord.federation.parallel import Lines
 from concord.federation.preflight import check_run, check_start, parallel_set
 from concord.federation.records import RunFolder
-from concord.federation.report import ParallelCount, TokenizerPart
+from concord.federation.report import TokenizerPart
+from concord.federation.run_tokenizer import (
+    declared_lines,
+    load_part,
+    tokenizer_in_force,
+    tokenizer_part,
+)
 from concord.federation.sealed.coordinator import SealedCoordinator
-from concord.federation.sealed.counting import CountingCoordinator
-from concord.federation.sealed.words import coverage_words, learned_words, sealed_words
-from concord.federation.vocabulary import learn_tokenizer, wait_until_prepared
+from concord.federation.sealed.words import coverage_words, sealed_words
+from concord.federation.vocabulary import wait_until_prepared
 from concord.federation.watcher import Watcher
 from concord.federation.workers import PRELOADED, ProbeWorker, serve_member
 from concord.ledger.log import open_log
@@ -77,11 +73,6 @@ Connect = Callable[[RunFolder, int], AbstractContextManager[Engine]]
 Ask = Callable[[], bool]
 
 
-def never() -> bool:
-    """Nobody wants it."""
-    return False
-
-
 def run_locally(
     federation: FederationFolder, run: RunDocument, *, resume: bool, watcher: Watcher
 ) -> RunNotes:
@@ -102,15 +93,15 @@ def run_over(
     *,
     resume: bool,
     watcher: Watcher,
-    pause: Ask = never,
-    wait: Ask = never,
+    pause: Ask = lambda: False,
+    wait: Ask | None = None,
     elsewhere: bool = False,
 ) -> RunNotes:
     """Run all rounds that are left, over the engine that `connect` gives.
 
     Args:
         pause: Asked at every border of a round: whether another process is to go on from here.
-        wait: Whether to wait while another process runs this run.
+        wait: Asked while another process runs this run: whether to go on waiting. None: not at all.
         elsewhere: Members are at other sites.
 
     Raises:
@@ -119,11 +110,11 @@ def run_over(
         ConcordError: whatever ends the run; the last committed round stays intact.
     """
     folder = RunFolder(federation.root, run.name)
-    if wait is never:
+    if wait is None:
         check_start(folder, run, resume=resume)
     check_run(federation, run, elsewhere=elsewhere)
     with _alone(folder, wait):
-        if wait is not never:  # what lay there before belonged to another process
+        if wait is not None:  # what lay there before belonged to another process
             check_start(folder, run, resume=resume)
         clock = SystemClock()
         adopted = adopt_if_all_keys_are_here(federation, run, clock)
@@ -157,7 +148,7 @@ def learn_locally(
     folder = RunFolder(federation.root, run.name)
     connect = _here(federation, run)
     with ExitStack() as stack:
-        stack.enter_context(_alone(folder, never))
+        stack.enter_context(_alone(folder, None))
         chronicle = None
         if seals_counts(run):
             adopt_if_all_keys_are_here(federation, run, SystemClock())
@@ -168,12 +159,12 @@ def learn_locally(
         watcher.stage("text")
         wait_until_prepared(assembly)
         watcher.stage("tokenizer")
-        _tokenizer(federation, folder, run, assembly, chronicle, watcher)
-    return _load_part(tokenizer_part(folder, run))
+        tokenizer_in_force(federation, folder, run, assembly, chronicle, watcher)
+    return load_part(tokenizer_part(folder, run))
 
 
 @contextmanager
-def _alone(folder: RunFolder, wait: Ask) -> Iterator[None]:
+def _alone(folder: RunFolder, wait: Ask | None) -> Iterator[None]:
     folder.create()
     with only_one(folder.root, wait):
         remove_torn(folder.root)
@@ -215,7 +206,7 @@ def _run(
         with _phase(notes, watcher, "text"):
             wait_until_prepared(assembly)
     with _phase(notes, watcher, "tokenizer"):
-        tokenizer = _tokenizer(federation, folder, run, assembly, chronicle, watcher)
+        tokenizer = tokenizer_in_force(federation, folder, run, assembly, chronicle, watcher)
     with _phase(notes, watcher, "rounds"), _gate(federation, folder, run) as gate:
         kind = Coordinator if run.mode == "open" else SealedCoordinator
         coordinator = kind(
@@ -234,7 +225,7 @@ def _run(
             from concord.federation.member.sealing import covered_rows
 
             assert tokenizer.path is not None  # noqa: S101 - a sealed run learns one
-            lines = _declared_lines(federation, run)
+            lines = declared_lines(federation, run)
             vocabulary = NetworkTokenizer.from_json(tokenizer.path.read_text(encoding="utf-8"))
             coverage = covered_rows(run, vocabulary, lines)
             coordinator.cover(coverage, lines)
@@ -248,7 +239,7 @@ def _run(
         if place.ready is not None:
             notes.tokens[member] = place.ready.tokens
     learned = tokenizer_part(folder, run)
-    notes.tokenizer = _load_part(learned) if learned.exists() else None
+    notes.tokenizer = load_part(learned) if learned.exists() else None
     return notes
 
 
@@ -273,22 +264,6 @@ def continued_from(federation: FederationFolder, run: RunDocument) -> Path | Non
     """The model folder that a run continues from."""
     path = run.model.continue_from
     return None if path is None else (federation.root / path).resolve()
-
-
-def _declared_lines(federation: FederationFolder, run: RunDocument) -> Lines:
-    """Lines of the parallel set by which members tell whose language a token is of.
-
-    Raises:
-        DocumentError: no member of the roster declares a language.
-    """
-    parallel = parallel_set(federation, run)
-    if parallel is None:
-        raise DocumentError(
-            "sealed mode has to know whose language a token is of: no member declares a language",
-            where=federation.run_path(run.name),
-            remedy="name the languages of the roster's members, and tokenizer.parallel",
-        )
-    return {name: [*parallel.learn[name], *parallel.measure[name]] for name in parallel.learn}
 
 
 def run_facts(
@@ -317,127 +292,6 @@ def run_facts(
     )
 
 
-def tokenizer_part(folder: RunFolder, run: RunDocument) -> Path:
-    """Where a run keeps what learning its tokenizer gave, under a name that its choices make.
-
-    So a tokenizer learned before the run document was changed is not taken for the new one.
-    """
-    choices = run.model_dump(mode="json", include={"tokenizer": True, "roster": True})
-    if seals_counts(run):
-        choices["run"] = run.digest  # in whose log it was learned
-    return folder.root / f"tokenizer-{digest_json(choices)[7:19]}.json"
-
-
-def _load_part(path: Path) -> TokenizerPart:
-    try:
-        return TokenizerPart.model_validate(parse_json(path.read_bytes(), where=path))
-    except (ValidationError, DocumentError) as error:
-        fault = describe(error) if isinstance(error, ValidationError) else error.message
-        raise CheckpointError(
-            f"is damaged: {fault}", where=path, remedy="delete it; the tokenizer is learned again"
-        ) from error
-
-
-def _tokenizer(
-    federation: FederationFolder,
-    folder: RunFolder,
-    run: RunDocument,
-    assembly: Assembly,
-    chronicle: Chronicle | None,
-    watcher: Watcher,
-) -> Tokenizer:
-    """The tokenizer in force: kept from the base, found by an earlier start, or learned now."""
-    if run.model.continue_from is not None:
-        return Tokenizer(None, None)
-    summary = tokenizer_part(folder, run)
-    if summary.exists():
-        digest = _load_part(summary).digest
-        assert digest is not None  # noqa: S101 - a learned tokenizer has one
-        return Tokenizer(digest, folder.objects.verified_path(digest))
-    parallel = parallel_set(federation, run)
-    began_s = time.monotonic()
-    if chronicle is not None and seals_counts(run):
-        text, exchanges = _learn_sealed(federation, folder, run, assembly, chronicle, watcher), 1
-    else:
-        session = learn_tokenizer(
-            run,
-            assembly,
-            parallel=parallel.learn if parallel is not None else None,
-            member_languages={member.id: member.languages for member in run.roster},
-            watcher=watcher,
-        )
-        text, exchanges = session.tokenizer_json(), session.exchanges
-    digest = folder.objects.put(text.encode())
-    traffic = {member: assembly.engine.traffic(member) for member in run.member_ids}
-    size = NetworkTokenizer.from_json(text).size
-    part = TokenizerPart(
-        mode=run.tokenizer.mode,
-        vocabulary=size,
-        merges=size - FIRST_MERGE_ID,
-        digest=digest,
-        parallel=parallel_counts(text, parallel.measure) if parallel is not None else {},
-        exchanges=exchanges,
-        bytes_up={member: t.up_bytes for member, t in traffic.items()},
-        bytes_down={member: t.down_bytes for member, t in traffic.items()},
-        seconds=time.monotonic() - began_s,
-    )
-    write_atomic(summary, canonical_json(part.model_dump(mode="json")))
-    return Tokenizer(digest, folder.objects.path(digest))
-
-
-def _learn_sealed(
-    federation: FederationFolder,
-    folder: RunFolder,
-    run: RunDocument,
-    assembly: Assembly,
-    chronicle: Chronicle,
-    watcher: Watcher,
-) -> str:
-    """The tokenizer that the log holds, or that one sealed sum of counts gives now."""
-    seat = chronicle.state.runs.get(run.digest)
-    if seat is not None and seat.tokenizer is not None:
-        return folder.objects.get(seat.tokenizer).decode()
-    words = cut_words(_learning_lines(federation, run))
-    spec = run.tokenizer
-    coordinator = CountingCoordinator(
-        run,
-        folder,
-        assembly,
-        tokenizer=Tokenizer(None, None),
-        chronicle=chronicle,
-        clock=SystemClock(),
-        watcher=watcher,
-    )
-    learned = coordinator.learn(MergeList.of(words, mode=spec.mode, merges=spec.merges))
-    watcher.note(learned_words(learned))
-    return learned.tokenizer
-
-
-def _learning_lines(federation: FederationFolder, run: RunDocument) -> Lines:
-    """Lines of the parallel set that tokenizers are learned on.
-
-    Raises:
-        DocumentError: no member of the roster declares a language.
-    """
-    _declared_lines(federation, run)
-    parallel = parallel_set(federation, run)
-    assert parallel is not None  # noqa: S101 - just found
-    return parallel.learn
-
-
-def parallel_counts(tokenizer: str, lines: Mapping[str, Sequence[str]]) -> dict[str, ParallelCount]:
-    """What each language's lines take under a tokenizer, given as the text of its file."""
-    encode = NetworkTokenizer.from_json(tokenizer).encode_batch
-    return {
-        language: ParallelCount(
-            sentences=len(found),
-            bytes=sum(len(line.encode()) for line in found),
-            tokens=sum(len(ids) for ids in encode(list(found))),
-        )
-        for language, found in lines.items()
-    }
-
-
 def _most_before_rounds(federation: FederationFolder, run: RunDocument) -> int:
     """No answer of a tokenizer session, and no first base with all inner state, is larger."""
     weights = 4 * planned_parameters(run, federation.root)
@@ -445,23 +299,27 @@ def _most_before_rounds(federation: FederationFolder, run: RunDocument) -> int:
 
 
 @contextmanager
-def only_one(root: Path, wait: Ask = never) -> Iterator[None]:
+def only_one(root: Path, wait: Ask | None = None) -> Iterator[None]:
     """Hold the run's lock: two coordinators of one run on one machine would fight.
 
     Args:
-        wait: Asked while another holds it: whether to go on waiting.
+        wait: Asked while another holds it: whether to go on waiting. None: not at all.
+
+    Raises:
+        FederationError: another process holds it.
     """
-    while True:
-        try:
-            with locked(root / "lock", wait=False):
-                yield
-                return
-        except Held as error:
-            if not wait():
-                raise FederationError(
-                    "another process runs this run", where=root, remedy="wait for it, or end it"
-                ) from error
-        time.sleep(LOOK_S)
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(locked(root / "lock", wait=False))
+                break
+            except Held as error:
+                if wait is None or not wait():
+                    raise FederationError(
+                        "another process runs this run", where=root, remedy="wait for it, or end it"
+                    ) from error
+            time.sleep(LOOK_S)
+        yield
 
 
 @contextmanager
