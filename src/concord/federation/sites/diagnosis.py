@@ -78,7 +78,7 @@ def _connect(manifest: KitManifest, place: str, patience_s: float) -> socket.soc
         found = socket.getaddrinfo(  # FLARE dials by IPv4 alone
             manifest.host, manifest.port, socket.AF_INET, socket.SOCK_STREAM
         )
-        return socket.create_connection(found[0][4][:2], timeout=patience_s)
+        return socket.create_connection((str(found[0][4][0]), manifest.port), timeout=patience_s)
     except socket.gaierror as error:
         raise SiteUnreachable(
             f"the host name {manifest.host!r} is not known here, or has no address of IPv4",
