@@ -6,6 +6,7 @@ import pytest
 from sitelab import NOW
 
 from concord.base.errors import DocumentError, KitRefused
+from concord.federation.folders import MemberFile, MemberFolder
 from concord.federation.sites.home import member_of, take_kit
 from concord.federation.sites.site_files import check_site_files, read_site
 
@@ -46,6 +47,36 @@ def test_keys_that_were_made_elsewhere_come_along_and_text_is_found_again(
     file = member_of(taken.home).load()
     assert file.text == (str(text),)
     assert (file.name, file.device) == ("F", "cpu")
+
+
+def test_all_that_a_brought_folder_says_is_said_at_home(own_atlas, handed, tmp_path):
+    own = MemberFolder(own_atlas / "members" / "fiji")
+    said = {
+        "name": "Fiji's \\ own",
+        "text": ("/texts/a",),
+        "heldout": ("/texts/b",),
+        "text_key": 'the "text"',
+        "residency": "FJ",
+        "facts": "/facts.json",
+        "device": "cpu",
+        "devices": 2,
+    }
+    assert set(said) == set(MemberFile.model_fields)
+    own.save(MemberFile.model_validate(said))
+    taken = take_kit(handed(), tmp_path / "home", now_s=NOW, own=own.root)
+    assert member_of(taken.home).load().model_dump() == said
+
+
+def test_a_folder_that_cannot_be_brought_whole_is_not_there_and_can_be_brought_later(
+    own_atlas, handed, tmp_path
+):
+    own, kit = own_atlas / "members" / "fiji", handed()
+    (own / "member.toml").write_text("text = 1\n")
+    with pytest.raises(DocumentError):
+        take_kit(kit, tmp_path / "home", now_s=NOW, own=own)
+    assert not (tmp_path / "home" / "members" / "fiji").exists()
+    (own / "member.toml").unlink()
+    assert not take_kit(kit, tmp_path / "home", now_s=NOW, own=own).made_keys
 
 
 def test_a_kit_of_another_federation_does_not_go_into_a_home(handed, foreign, tmp_path):

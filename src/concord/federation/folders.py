@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -126,17 +127,25 @@ class MemberFolder:
         facts: str | None = None,
     ) -> None:
         """Write a `member.toml` that names where the text is."""
+        self.save(MemberFile(name=name, text=text, heldout=heldout, facts=facts))
+
+    def save(self, file: MemberFile) -> None:
+        """Write a `member.toml`; what is left to Concord is not named in it."""
         private_folder(self.root)
+        said = {"name": file.name, "text": file.text, **file.model_dump(exclude_defaults=True)}
         lines = [
             "# Read by this member's own process only; the text it names never leaves it.",
-            f"name = {toml_string(name)}",
-            f"text = [{', '.join(toml_string(path) for path in text)}]",
+            *(f"{field} = {_toml(value)}" for field, value in said.items()),
         ]
-        if heldout:
-            lines.append(f"heldout = [{', '.join(toml_string(path) for path in heldout)}]")
-        if facts is not None:
-            lines.append(f"facts = {toml_string(facts)}")
         write_atomic(self.file, ("\n".join(lines) + "\n").encode())
+
+
+def _toml(value: str | int | Sequence[str]) -> str:
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return toml_string(value)
+    return f"[{', '.join(toml_string(text) for text in value)}]"
 
 
 def toml_string(text: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from concord.base.errors import DocumentError, KitRefused
 from concord.base.files import private_folder, storage_errors
 from concord.base.objects import ObjectStore
-from concord.federation.folders import FederationFolder, MemberFolder
+from concord.federation.folders import FederationFolder, MemberFile, MemberFolder
 from concord.federation.sites.manifest import FILE, SIGNED_PARTS, KitManifest, open_kit
 from concord.federation.sites.site_files import write_site_files
 from concord.ledger.archive import Archive
@@ -170,33 +170,25 @@ def _bring(own: Path, member: MemberFolder) -> None:
         raise DocumentError(
             "is there already, and a member's folder is never overwritten", where=member.root
         )
-    file = source.load() if source.file.exists() else None
+    making = member.root.with_name(f".{member.id}.part")
     with storage_errors(member.root):
         member.root.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(source.root, member.root, ignore=shutil.ignore_patterns(SITE))
-    if file is not None:
-        paths = {
-            "text": tuple(map(str, source.paths(file.text))),
-            "heldout": tuple(map(str, source.paths(file.heldout))),
-        }
-        _rewrite(member, paths, source)
+        shutil.rmtree(making, ignore_errors=True)
+        shutil.copytree(source.root, making, ignore=shutil.ignore_patterns(SITE))
+        if source.file.exists():
+            _rewrite(MemberFolder(making), source)
+        making.rename(member.root)
 
 
-def _rewrite(member: MemberFolder, paths: dict[str, tuple[str, ...]], source: MemberFolder) -> None:
+def _rewrite(member: MemberFolder, source: MemberFolder) -> None:
     """`member.toml` with the same words and whole paths."""
     file = source.load()
-    facts = None if file.facts is None else str((source.root / file.facts).resolve())
-    member.write(name=file.name, text=paths["text"], heldout=paths["heldout"], facts=facts)
-    kept = [
-        f"text_key = {file.text_key!r}".replace("'", '"'),
-        f'device = "{file.device}"',
-        f"devices = {file.devices}",
-    ]
-    if file.residency is not None:
-        kept.append(f'residency = "{file.residency}"')
-    with storage_errors(member.file), member.file.open("a", encoding="utf-8") as stream:
-        stream.write("\n".join(kept) + "\n")
-    member.load()
+    whole = {
+        "text": [str(path) for path in source.paths(file.text)],
+        "heldout": [str(path) for path in source.paths(file.heldout)],
+        "facts": None if file.facts is None else str((source.root / file.facts).resolve()),
+    }
+    member.save(MemberFile.model_validate({**file.model_dump(), **whole}))
 
 
 def _make_own(member: MemberFolder, state: State) -> bool:
