@@ -1,6 +1,7 @@
 """Gates, vote, release and what comes after, as a user gives the commands."""
 
 import json
+import shutil
 
 import pytest
 from clilab import MEMBERS, Federation, concord, documents, write_jsonl
@@ -113,8 +114,15 @@ def test_from_gates_to_a_release_and_its_withdrawal(finished, capsys):
     assert built.status == 0, built.err
     place = atlas / "releases" / "1.0"
     assert concord(capsys, "release", "verify", place).status == 10  # a candidate
-    published = concord(capsys, "release", "publish", atlas, "1.0")
+    shutil.copytree(place / "ledger", finished.root / "before")
+    published = concord(capsys, "release", "publish", atlas, "1.0", "--json")
     assert published.status == 0, published.err
+    # As if it had been killed before the release got the log: the same command ends it.
+    shutil.rmtree(place / "ledger")
+    shutil.move(finished.root / "before", place / "ledger")
+    assert concord(capsys, "release", "verify", place).status == 10
+    again = concord(capsys, "release", "publish", atlas, "1.0", "--json")
+    assert json.loads(again.out) == json.loads(published.out)
     checked = concord(capsys, "release", "verify", place, "--json")
     assert checked.status == 0, checked.err
     found_ = json.loads(checked.out)

@@ -27,6 +27,7 @@ from concord.cli.setting import clock
 if TYPE_CHECKING:
     from concord.federation.folders import FederationFolder
     from concord.federation.office import Filed, Office
+    from concord.ledger.statements.evidence import Release
     from concord.release.build import Candidate, Exporter
     from concord.release.folder import ReleaseFolder
     from concord.release.gguf import Kind
@@ -125,46 +126,64 @@ def make_release(
 def publish_release(office: Office, release: ReleaseFolder, version: str) -> Filed:
     """Say in the log that a release is published, and put that log into it.
 
+    Where the log says so already, as after a call that was killed, only the release gets that log.
+
     Raises:
         VerificationFailed: what was built does not hold.
         DocumentError: it was built before the decision, or before the last evidence.
         StatementRefused: a gate is in the way.
         KeyRefused: the coordinator's keys are not here.
     """
-    from concord.ledger.statements.evidence import Release
     from concord.release.build import proofs_of
     from concord.release.ledger import write_ledger
     from concord.release.manifest import read_manifest
     from concord.release.verify import verify_release
 
-    verify_release(release.root, clock=clock(), candidate=True)
     manifest = read_manifest(release.manifest)
-    _check_fresh(office, manifest)
     if manifest.version != version:
         raise DocumentError(f"holds version {manifest.version}", where=release.root)
+    body = _publication(manifest, release)
+    filed = _filed_before(office, body)
+    if filed is None:
+        verify_release(release.root, clock=clock(), candidate=True)
+        _check_fresh(office, manifest)
+        filed = office.say(body, party=office.state.coordinator.member, role="coordinator")
+    if filed.index is None:
+        raise KeyRefused(
+            "the statement waits to be filed: the log's key is at"
+            f" {office.state.coordinator.member!r}, not here, or another process writes the log",
+            where=office.federation.log,
+            remedy="once it is in the log, give the same command where the release lies",
+        )
+    write_ledger(office.federation.root, release, proofs_of(manifest, published=True))
+    verify_release(release.root, clock=clock())
+    return filed
+
+
+def _publication(manifest: Manifest, release: ReleaseFolder) -> Release:
+    from concord.ledger.statements.evidence import Release
+
     if manifest.decision is None:
         raise DocumentError(
             "was built before the members decided",
             where=release.root,
             remedy="once they did: concord release build",
         )
-    coordinator = office.state.coordinator.member
-    body = Release(
-        version=version,
+    return Release(
+        version=manifest.version,
         model=manifest.model,
         manifest=digest_bytes(manifest.data),
         decision=manifest.decision,
     )
-    filed = office.say(body, party=coordinator, role="coordinator")
-    if filed.index is None:
-        raise KeyRefused(
-            f"the log's key is at {coordinator!r}, not here",
-            where=office.federation.log,
-            remedy="publish where the coordinator's keys lie",
-        )
-    write_ledger(office.federation.root, release, proofs_of(manifest, published=True))
-    verify_release(release.root, clock=clock())
-    return filed
+
+
+def _filed_before(office: Office, body: Release) -> Filed | None:
+    from concord.federation.office import Filed
+
+    for index, entry in enumerate(office.entries):
+        if entry.statement.body == body:
+            return Filed(entry, index)
+    return None
 
 
 def _gguf_exporters(kinds: Sequence[str], made_of: Candidate) -> list[Exporter]:
