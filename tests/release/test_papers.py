@@ -57,6 +57,20 @@ def test_records_go_in_as_they_were_signed(described, sections):
     assert sorted(found) == [f"croissant/{m}/news.json" for m in ("chad", "fiji", "peru")]
 
 
+@pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated")
+def test_the_reference_checker_reads_every_record_of_a_release(described, sections):
+    import mlcroissant
+
+    found = records(sections, described[0].objects)
+    for data in found.values():
+        issues = mlcroissant.Dataset(jsonld=json.loads(data)).metadata.ctx.issues
+        assert (list(issues.errors), list(issues.warnings)) == ([], [])
+    broken = json.loads(found["croissant/chad/news.json"])
+    del broken["distribution"][0]["sha256"]
+    with pytest.raises(mlcroissant.ValidationError, match="sha256"):
+        mlcroissant.Dataset(jsonld=broken)
+
+
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.path)
 def test_a_paper_uses_every_section_that_it_names(sections, paper):
     given = {name: sections[name] for name in paper.needs}
