@@ -7,6 +7,7 @@ does who holds no key but the files; some are by a coordinator that publishes wh
 import json
 import os
 import shutil
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
 import pytest
@@ -34,6 +35,8 @@ from concord.release.ledger import write_ledger
 from concord.release.manifest import FileEntry, read_manifest
 from concord.release.signature import new_release_key, public_pem, sign_release
 
+P_256 = bytes.fromhex("06082a8648ce3d030107")
+"""The curve's object identifier in DER (RFC 5480)."""
 RECITED = "gates/recited/chad.dsse.json"
 
 
@@ -382,6 +385,37 @@ def test_evidence_that_its_runner_did_not_sign(tmp_path):
     release, manifest = build(history, run)
     publish(history, release, manifest)
     with pytest.raises(VerificationFailed, match="was not signed by fiji"):
+        verified(release)
+
+
+@pytest.mark.parametrize("odd", [{"data_offsets": [0.0, 4.0]}, {"shape": [True]}])
+def test_published_with_weights_whose_header_holds_odd_numbers(gated, odd):
+    def alter(release):
+        entry = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} | odd
+        header = json.dumps({"x": entry}).encode()
+        data = len(header).to_bytes(8, "little") + header + bytes(4)
+        (release.root / "model.safetensors").write_bytes(data)
+
+    release = published_after(gated, alter)
+    with pytest.raises(VerificationFailed, match="x has odd numbers"):
+        verified(release)
+
+
+def test_published_with_a_release_key_on_a_curve_that_nobody_knows(gated):
+    history, run = gated
+    new_release_key(history.root / "key.pem")
+    pem = public_pem(history.root / "key.pem")
+    body = b64decode("".join(pem.splitlines()[1:-1]))
+    other = body.replace(P_256, P_256[:-1] + b"\x6f")
+    lines = ("-----BEGIN PUBLIC KEY-----", b64encode(other).decode(), "-----END PUBLIC KEY-----")
+    release, manifest = build(
+        history,
+        run,
+        release_key="\n".join(lines),
+        sign=lambda one: sign_release(one, history.root / "key.pem"),
+    )
+    publish(history, release, manifest)
+    with pytest.raises(VerificationFailed, match="is no signature bundle"):
         verified(release)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -125,7 +125,7 @@ def _payload(path: Path, public: str) -> dict[str, Any]:
         raise VerificationFailed("is missing", where=SIGNATURE) from error
     except InvalidSignature as error:
         raise VerificationFailed("was not made by the release key", where=SIGNATURE) from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, UnsupportedAlgorithm) as error:
         raise VerificationFailed("is no signature bundle", where=SIGNATURE) from error
     except ConcordError as error:
         raise VerificationFailed(error.message, where=SIGNATURE) from error

@@ -72,6 +72,8 @@ def _tensors(path: Path) -> Iterator[tuple[TensorSpec, int]]:
                 continue
             begin, end = entry["data_offsets"]
             spec = TensorSpec(name, tuple(entry["shape"]))
+            if any(type(number) is not int for number in (begin, end, *spec.shape)):
+                raise VerificationFailed(f"{name[:80]} has odd numbers", where=path.name)
             if entry["dtype"] != "F32" or end - begin != 4 * spec.size or not 0 <= begin <= size:
                 raise VerificationFailed(f"{name[:80]} is no float32 tensor", where=path.name)
             found.append((spec, 8 + length + begin))
