@@ -170,7 +170,6 @@ def show_error(error: ConcordError) -> None:
 
 
 EXTRAS = {
-    "cyclonedx": "release",
     "gguf": "release",
     "model_signing": "release",
     "nvflare": "sites",
