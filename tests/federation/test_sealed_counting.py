@@ -70,6 +70,17 @@ def test_who_lies_about_length_or_dies_while_counting_is_in_no_sum(tmp_path):
     assert "1 tokenizers from sealed counts" in verify(federation, tmp_path / "work")
 
 
+def test_who_forbids_it_before_the_set_up_or_right_before_counting_is_in_no_sum(tmp_path):
+    federation, run = SealedFederation(tmp_path / "f", MEMBERS), document()
+    federation.script("m2", forbid_at_setup=0)
+    federation.script("m5", forbid_at_count=0)
+    learned = federation.learn(run, listed(run))
+    assert learned.members == ("m0", "m1", "m3", "m4", "m6", "m7")
+    refusals = said(federation, "refusal")
+    assert [one.author.party for one in refusals] == ["m2", "m5"]
+    assert all(one.body.reason.startswith("policy: ") for one in refusals)
+
+
 def test_public_sentences_decide_where_a_sum_cannot_be_opened_and_no_other_is_asked_for(tmp_path):
     federation, run = SealedFederation(tmp_path / "f", MEMBERS), document()
     for member in ("m1", "m2", "m3"):

@@ -25,7 +25,7 @@ from concord.crypto.seal import CHECK_ELEMENTS
 from concord.data.bpe.listed_choice import Summed
 from concord.ledger.sealed.counts import counted, counts_vector, learned_tokenizer
 from concord.ledger.statements.counting import TokenizerLearned
-from concord.ledger.statements.rounds import RunOpening
+from concord.ledger.statements.rounds import Refused, RunOpening
 from concord.ledger.statements.sealing import UpdateCommitted
 from concord.testing.history import RunHistory
 
@@ -299,6 +299,19 @@ def test_a_run_whose_counts_are_open_has_no_plan_for_them(tmp_path):
 def test_a_stranger_computes_the_tokenizer_again(whole):
     found = verified(whole.history.publish())
     assert "1 tokenizers from sealed counts" in found.steps[4].found
+
+
+def test_who_refuses_after_the_masking_set_sends_nothing_and_the_others_sum_opens(keyed):
+    keyed.plan()
+    keyed.mask(*MEMBERS)
+    keyed.say(Refused(plan=keyed.book.plan_digest, reason="policy: no rule permits"), "iran")
+    with refused("refused this plan before"):
+        keyed.send("iran")
+    keyed.send(*OTHERS)
+    keyed.survive(*OTHERS)
+    keyed.unmask(*OTHERS)
+    keyed.opened(keyed.learn(keyed.sums()))
+    assert "1 tokenizers from sealed counts" in verified(keyed.history.publish()).steps[4].found
 
 
 def test_a_stranger_finds_another_tokenizer_than_the_sums_make(tmp_path):

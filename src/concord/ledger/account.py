@@ -140,7 +140,7 @@ class Account:
                 self._late.setdefault(run, {})[party] = body
             case UpdateSent() | UpdateCommitted() if run in self._plans:
                 self._plans[run].sent[party] = body
-            case Refused():
+            case Refused() if run in self._plans:
                 self._plans[run].declined.add(party)
             case GateReport():
                 self._plans[run].gate = body

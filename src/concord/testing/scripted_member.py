@@ -187,16 +187,16 @@ class ScriptedMember:
             self._part.set_up(call.plan, self._say)
             return
         if self._does("change_policy", round_):
-            self._change_policy()
+            self._write_policy("// changed\n")
         refusal = self._voice.ask_again(call, work)
         if refusal is not None:
             self._say(refusal)
         else:
             self._train(call, work)
 
-    def _change_policy(self) -> None:
+    def _write_policy(self, more: str) -> None:
         policy = self._folder / "policy.cedar"
-        policy.write_text(policy.read_text() + "// changed\n")
+        policy.write_text(policy.read_text() + more)
 
     # --- sealed mode ------------------------------------------------------------------------
 
@@ -213,11 +213,13 @@ class ScriptedMember:
         round_ = self._voice.round_of(self._run.digest)
         if self._does(f"die_at_{step.step}", round_):
             os._exit(9)
+        if self._does(f"forbid_at_{step.step}", round_):
+            self._write_policy("forbid (principal, action, resource);\n")
         if not self._encoding:
             self._counts.answer(step, frame.read_payload(), self._say)
             return
         if step.step == "train" and self._does("change_policy", round_):
-            self._change_policy()
+            self._write_policy("// changed\n")
         payload = frame.read_payload()
         if step.step == "train":
             self._part.train(step, payload, self._say, lambda: False, lambda _: lambda *_: None)

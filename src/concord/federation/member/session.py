@@ -12,7 +12,8 @@
     before there is a tokenizer (see `count_part`): SealStep ─► the same, and masked counts
     SealStep(resend) ─► Said(update-commit) once more, if this attempt's was kept, or nothing
 
-Before text is read for a round or a measurement, the member's policy is asked (`consent`).
+Before text is read for a round, a measurement or sealed counts, the member's policy is asked
+(`consent`).
 
 Messages are handled one after another. Training stops early when another message waits: then the
 round is over, or the run.

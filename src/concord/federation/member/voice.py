@@ -256,6 +256,20 @@ class MemberVoice:
         )
         return self._say(body, work.run, work.round)
 
+    def objects_to_counting(self, step: SealStep, run: Digest) -> Entry | None:
+        """A signed refusal, if the member's text may not be counted for the plan that is open.
+
+        Raises:
+            MessageRefused: the log holds another plan, or none.
+        """
+        _, plan = self._open_plan(step.about, run)
+        head = self._head(CallRound(plan=step.about, note=step.note))
+        found = self._ask_about(plan, 0, run, stale=head.stale)
+        reason = head.fault or self._reason_against(plan, plan.base)
+        if reason is None and found.allowed:
+            return None
+        return self._refuse(plan.digest, reason, found, run, 0)
+
     def objects_to_measuring(self, base: Digest, *, run: Digest, round_: int) -> Entry | None:
         """A signed refusal, if the member's text may not be used to measure this base."""
         document = self._replica.library.run(run)

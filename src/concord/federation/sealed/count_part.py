@@ -4,7 +4,8 @@
     SealStep(beacon, secrets) ─► one each                          SealStep(count)  ─► update-commit
                                                                    SealStep(unmask) ─► unmask
 
-What does not fit is not answered: the member then is in no sum, and the run goes on.
+Its policy is asked when it is set up, and again before it counts: a no is a signed refusal. What
+does not fit is not answered. Either way the member is in no sum, and the run goes on.
 """
 
 from __future__ import annotations
@@ -62,11 +63,14 @@ class CountingPart:
         match step.step:
             case "key" | "beacon" | "secrets":
                 self._of_epoch(step, payload, say)
-            case "setup":
+            case "setup" | "count":
                 book = self._voice.sealed_counts(step, self._digest)
-                say(self._voice.seal_says(self._pen.set_up(book), self._digest, 0))
-            case "count":
-                self._count(self._voice.sealed_counts(step, self._digest), say)
+                if (refusal := self._voice.objects_to_counting(step, self._digest)) is not None:
+                    say(refusal)
+                elif step.step == "setup":
+                    say(self._voice.seal_says(self._pen.set_up(book), self._digest, 0))
+                else:
+                    self._count(book, say)
             case "unmask":
                 book = self._voice.sealed_counts(step, self._digest)
                 say(self._voice.seal_says(self._pen.unmask(book), self._digest, 0))

@@ -26,6 +26,7 @@ from concord.ledger.sealed.book import EpochBook, SumBook
 from concord.ledger.sealed.instance import sealed_instance
 from concord.ledger.state import epochs
 from concord.ledger.statements.fields import Body
+from concord.ledger.statements.rounds import Refused
 from concord.ledger.statements.sealing import (
     BeaconShown,
     CohortsDrawn,
@@ -158,9 +159,12 @@ class SealedTable(Coordinator):
                 self._take(arrival)
 
     def _heard(self, arrival: Arrival, wanted: _Step, take: Take | None) -> bool:
-        """Whether a statement is the one that was asked for; it is in the log then."""
+        """Whether a statement answers what was asked for, even by a no; it is in the log then."""
         try:
             body = self._log.hear(arrival).statement.body
+            if isinstance(body, Refused):
+                self._watcher.declined(arrival.member, self._folder_round(), body.reason)
+                return True
             if isinstance(body, wanted) and take is not None:
                 take(arrival, body)
             return isinstance(body, wanted)

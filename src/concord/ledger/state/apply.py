@@ -235,7 +235,7 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
         case Granted():
             return rounds.grant(state, body, statement, library.bundle(state.charter))
         case Refused():
-            return rounds.refuse(state, body, statement)
+            return rounds.refuse(state, body, statement, run)
         case UpdateSent():
             return rounds.announce(state, body, statement, run)
         case GateReport():

@@ -178,9 +178,9 @@ def _check_grant(state: State, body: Granted, party: str, bundle: CharterBundle)
         )
 
 
-def refuse(state: State, body: Refused, statement: Statement) -> State:
-    """A member does not take part; it may still say so after a grant."""
-    seat = _open(state, statement)
+def refuse(state: State, body: Refused, statement: Statement, run: RunDocument) -> State:
+    """A member takes no part in a round, or gives no counts; it may still say so after a grant."""
+    seat = _sealing(state, statement, run)
     plan = _plan(state, seat, statement, body.plan)
     party = statement.author.party
     if party in plan.refused:
