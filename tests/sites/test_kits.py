@@ -208,6 +208,13 @@ def test_a_renewed_kit_has_another_key_under_the_same_root_and_the_others_stay(a
     open_kit(renewed / "sites" / "kits" / "fiji", now_s=NOW + 60)
 
 
+def test_a_renewal_that_ended_half_way_is_made_good_by_the_next(own_atlas):
+    state = next(own_atlas.glob("sites/project/*/state/cert.json"))
+    edit(state, lambda keys: keys.pop("fiji"))
+    made = secretariat(own_atlas).renew(["fiji"], now_s=NOW)
+    open_kit(made.kits["fiji"], now_s=NOW + 60)
+
+
 def test_a_kit_holds_no_private_key_but_its_own_members(atlas):
     kit = atlas / "sites" / "kits" / "fiji"
     keys = [path for path in kit.rglob("*") if path.is_file() and b"PRIVATE" in path.read_bytes()]

@@ -20,11 +20,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field, ValidationError
 
 from concord.base.canonical import canonical_json, parse_json
@@ -34,7 +30,6 @@ from concord.base.files import storage_errors, write_atomic
 from concord.charter.document import Document, describe
 from concord.federation.sites.certificates import (
     check_certificate,
-    check_dates,
     fingerprint,
     load_certificate,
     load_private_key,
@@ -114,7 +109,7 @@ def open_kit(kit: Path, *, now_s: int) -> KitManifest:
     certificate = load_certificate(path)
     check_certificate(certificate, root, name=manifest.member, now_s=now_s, where=path)
     key = load_private_key(kit / "startup" / "client.key")
-    if _public(key.public_key()) != _public(certificate.public_key()):
+    if key.public_key() != certificate.public_key():
         raise KitRefused("does not fit the kit's key", where=path, remedy=_ASK)
     _check_target(kit, manifest)
     return manifest
@@ -142,7 +137,6 @@ def _checked_manifest(kit: Path, now_s: int) -> tuple[KitManifest, x509.Certific
     place = kit / "startup" / "rootCA.pem"
     root = load_certificate(place)
     check_certificate(root, root, name=manifest.name, now_s=now_s, where=place)
-    check_dates(root, now_s=now_s, where=place)
     if fingerprint(root) != manifest.root:
         raise KitRefused("is another root than the kit names", where=place, remedy=_ASK)
     _check_signature(signed, root, path)
@@ -186,10 +180,13 @@ def _check_target(kit: Path, manifest: KitManifest) -> None:
     value = parse_json(path.read_bytes(), where=path)
     servers = value.get("servers") if isinstance(value, dict) else None
     target = f"{manifest.host}:{manifest.port}"
-    if not isinstance(servers, list) or len(servers) != 1:
+    if not isinstance(servers, list) or len(servers) != 1 or not isinstance(servers[0], dict):
         raise KitRefused("does not name one server", where=path, remedy=_ASK)
-    service = servers[0].get("service", {})
-    if service.get("target") != target or servers[0].get("identity") != manifest.host:
+    service, identity = servers[0].get("service"), servers[0].get("identity")
+    if not isinstance(service, dict) or (service.get("target"), identity) != (
+        target,
+        manifest.host,
+    ):
         raise KitRefused(f"does not name the server {target}", where=path, remedy=_ASK)
 
 
@@ -228,12 +225,6 @@ def root_key(state: Path) -> rsa.RSAPrivateKey:
     if not isinstance(key, rsa.RSAPrivateKey):
         raise KitRefused("holds a root key of another kind", where=state)
     return key
-
-
-def _public(key: object) -> bytes:
-    if not isinstance(key, rsa.RSAPublicKey):
-        return b""
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def new_manifest(

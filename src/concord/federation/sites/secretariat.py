@@ -285,8 +285,8 @@ class Secretariat:
 
     def _deny(self, project: ProjectFile, names: Iterable[str], *, now_s: int) -> int:
         state = parse_json(self._state(project).read_bytes(), where=self._state(project))
-        participants = {"server": project.host, "driver": DRIVER}
-        held = [state[participants.get(name, name)]["cert"] for name in names]
+        # Whose key was forgotten, and no new one made, was denied before that.
+        held = [state[who]["cert"] for who in _participants(project, names) if who in state]
         serials = [load_pem_x509_certificate(one.encode()).serial_number for one in held]
         return write_denied(
             self.server / "startup" / DENIED,
@@ -304,8 +304,8 @@ class Secretariat:
         path = self._state(project)
         with storage_errors(path):
             state = parse_json(path.read_bytes(), where=path)
-        for name in names:
-            state.pop({"server": project.host, "driver": DRIVER}.get(name, name), None)
+        for participant in _participants(project, names):
+            state.pop(participant, None)
         write_atomic(path, canonical_json(state), mode=0o600)
 
     def _digest(self) -> str:
@@ -319,6 +319,12 @@ def _spec(project: ProjectFile) -> ProjectSpec:
     return ProjectSpec(
         project.name, project.host, project.port, project.members, project.also_hosts
     )
+
+
+def _participants(project: ProjectFile, names: Iterable[str]) -> list[str]:
+    """What the provisioner calls them."""
+    own = {"server": project.host, "driver": DRIVER}
+    return [own.get(name, name) for name in names]
 
 
 def _owner(state: State, member: str) -> str:
