@@ -273,6 +273,14 @@ def command(*words):
     return ended.value.code
 
 
+def test_a_release_is_fetched_into_the_folder_one_stands_in(release, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert command("release", "fetch", release.root, ".", "--only", "tokenizer") == 0
+    assert command("release", "verify", ".", "--partial") == 0
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
 def test_a_release_of_another_federation_than_the_reader_wants_is_refused(release, tmp_path):
     with pytest.raises(VerificationFailed, match="not sha256:00"):
         fetch(release.root, tmp_path / "here", federation="sha256:" + "0" * 64)

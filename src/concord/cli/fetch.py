@@ -46,7 +46,7 @@ def fetch(
         task = bar.add_task("", total=None)
         done = fetch_release(
             source_at(source),
-            out,
+            out.resolve(),
             clock=clock(),
             only=only,
             federation=wanted,
