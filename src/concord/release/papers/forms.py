@@ -355,14 +355,6 @@ def _design(release: dict[str, Any], built: dict[str, Any]) -> str:
     )
 
 
-def _rights_holder(facts: dict[str, Any]) -> Value:
-    return facts["terms"]["rights_holder"]
-
-
-def _documents(facts: dict[str, Any]) -> Value:
-    return facts["counts"]["documents"]
-
-
 def two_figures(number: int | None) -> str | None:
     """A number as the form asks for it: 1,234,567 is 1.2 million."""
     if number is None:
