@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import typer
 
-from concord.base.errors import DocumentError, StatementRefused
+from concord.base.errors import StatementRefused
 from concord.base.files import private_folder
 from concord.cli import desk
 from concord.cli.say import confirm, say
 from concord.federation.folders import MemberFolder
-from concord.ledger.statements.aftermath import Advisory, Matter, Recall
+from concord.ledger.statements.aftermath import Advisory, Matter, Recall, Severity
 
 DAY_S = 86_400
 RELEASE_KEY = "release.pem"
@@ -89,7 +88,7 @@ def advise(
     folder: Path = desk.FOLDER,
     version: str = VERSION,
     party: str = desk.AS,
-    severity: str = typer.Option(..., help="low, medium, high or critical."),
+    severity: Severity = typer.Option(..., help="How grave it is."),
     title: str = TITLE,
     text: str = TEXT,
     as_json: bool = desk.JSON,
@@ -98,19 +97,11 @@ def advise(
 
     Example: concord release advise atlas 1.0 --as kenya --severity low --title "Dates are weak"
     """
-    levels: dict[str, Literal["low", "medium", "high", "critical"]] = {
-        "low": "low",
-        "medium": "medium",
-        "high": "high",
-        "critical": "critical",
-    }
-    if severity not in levels:
-        raise DocumentError(f"is none of {', '.join(levels)}", where="--severity")
     office = desk.open_office(folder)
     body = Advisory(
         version=version,
         model=_released(office.state.releases, version),
-        severity=levels[severity],
+        severity=severity,
         title=title,
         text=text,
     )

@@ -9,6 +9,8 @@ from concord.base.digest import Digest
 from concord.charter.document import Identifier
 from concord.ledger.statements.fields import Body, DigestText, Line, LongText, UnixTime
 
+Severity = Literal["low", "medium", "high", "critical"]
+
 
 class Recall(Body):
     """A version is withdrawn. Copies cannot be called back: whoever checks one is told."""
@@ -32,7 +34,7 @@ class Advisory(Body):
     KIND: ClassVar[str] = "advisory"
     version: Line
     model: DigestText
-    severity: Literal["low", "medium", "high", "critical"]
+    severity: Severity
     title: Line
     text: LongText
 
