@@ -7,7 +7,7 @@ from sitelab import NOW, secretariat
 
 from concord.charter.run import parse_run
 from concord.federation.folders import FederationFolder
-from concord.federation.sited import make_kits
+from concord.federation.sited import kits_here, make_kits
 from concord.federation.sites.certificates import load_certificate
 from concord.federation.sites.revocation import read_denied
 from concord.federation.sites.site_files import check_site_files
@@ -40,6 +40,21 @@ def test_the_server_of_such_a_run_asks_a_list_of_revoked_certificates(made):
     assert listed is not None
     assert len(list(listed)) == 0
     assert server_context(startup).cert_store_stats()["crl"] == 1
+
+
+def test_kits_of_a_run_that_is_over_are_removed_and_those_in_use_stay(tmp_path):
+    found(tmp_path / "atlas", ["fiji"], clock=HandClock(NOW))
+    federation = FederationFolder(tmp_path / "atlas")
+    run = parse_run({"name": "test", "roster": [{"id": "fiji"}]})
+    with kits_here(federation, run) as first, kits_here(federation, run) as used:
+        (first.server / "log.txt").touch()
+        (used.server / "log.txt").touch()
+        with kits_here(federation, run) as third:
+            assert (first.server / "log.txt").exists()
+        assert third.server.parent not in (first.server.parent, used.server.parent)
+    with kits_here(federation, run) as last:
+        check_site_files(last.server)
+        assert list((tmp_path / "atlas" / "sites-here" / "sites").glob("prod_*/*/log.txt")) == []
 
 
 def test_their_site_files_are_as_strict_and_as_private_as_any(made):

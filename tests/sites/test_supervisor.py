@@ -129,6 +129,14 @@ def test_the_pause_is_never_under_the_first_nor_over_the_longest(times):
         now_s += course.pause_s + 1e-6 + idle_s
 
 
+def test_what_somebody_else_started_is_started_again_after_the_first_pause():
+    script = Script(dies_after_s=5)
+    script.start()
+    supervise(script, until_s=9)
+    assert script.starts == [0.0, 5 + FIRST_PAUSE_S]
+    assert script.stops == 2  # what it left behind, and the end
+
+
 def test_a_pause_stays_the_longest_after_days_of_ends_in_a_row():
     course = Course()
     for _ in range(2_000):

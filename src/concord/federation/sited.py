@@ -11,16 +11,20 @@ centres; only the machine is one.
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from concord.base.clock import SystemClock
 from concord.base.errors import SiteUnreachable
+from concord.base.files import private_folder
+from concord.base.locks import Held, locked
 from concord.charter.run import RunDocument
 from concord.federation.engine.flare.driver import Driver
 from concord.federation.folders import FederationFolder
@@ -32,12 +36,15 @@ from concord.federation.sites.processes import SiteProcess
 from concord.federation.sites.provision import Kits, ProjectSpec, provision
 from concord.federation.sites.revocation import write_denied
 from concord.federation.sites.site_files import write_site_files
+from concord.federation.sites.supervisor import Supervisor
 from concord.federation.sites.tls import DENIED
 from concord.federation.watcher import Watcher
 
 HOST = "localhost"
 PROJECT = "sites"
 HERE = "sites-here"
+IN_USE = "in-use"
+"""Held beside the kits of a run for as long as it goes on."""
 
 
 def run_sited(
@@ -51,9 +58,40 @@ def run_sited(
     folder = RunFolder(federation.root, run.name)
     check_start(folder, run, resume=resume)
     check_run(federation, run)
-    kits = make_kits(federation, run)
-    with sites_up(kits):
-        drive(run, folder, kits.driver, watcher=watcher)
+    with kits_here(federation, run) as kits, sites_up(kits) as sites:
+        drive(run, folder, kits.driver, watcher=watcher, stopped=_kept_up(sites, watcher))
+
+
+def _kept_up(sites: Mapping[str, SiteProcess], watcher: Watcher) -> Callable[[], bool]:
+    """Starts again what ended, whenever it is asked whether to stop; it never is."""
+    supervisors = [
+        Supervisor(site, tell=partial(_note, watcher, name)) for name, site in sites.items()
+    ]
+
+    def look() -> bool:
+        for supervisor in supervisors:
+            supervisor.look()
+        return False
+
+    return look
+
+
+def _note(watcher: Watcher, site: str, text: str) -> None:
+    watcher.note(f"{site}: {text}")
+
+
+@contextmanager
+def kits_here(federation: FederationFolder, run: RunDocument) -> Iterator[Kits]:
+    """Kits for one run; those of runs that are over are removed first."""
+    here = private_folder(federation.root / HERE)
+    with ExitStack() as held:
+        with locked(here / "lock", wait=True):
+            for old in (here / PROJECT).glob("prod_*"):
+                with suppress(Held), locked(old / IN_USE, wait=False):
+                    shutil.rmtree(old, ignore_errors=True)
+            kits = make_kits(federation, run)
+            held.enter_context(locked(kits.server.parent / IN_USE, wait=False))
+        yield kits
 
 
 def make_kits(federation: FederationFolder, run: RunDocument) -> Kits:

@@ -117,6 +117,8 @@ class Supervisor:
         """One look: start what is due, say what is new."""
         now_s = self._now_s()
         if self._process.alive():
+            if self._course.started_s is None:  # by somebody else
+                self._course = self._course.started(now_s)
             self._look_at_admission(now_s)
             return
         if self._course.started_s is not None and self._course.ended_s is None:
