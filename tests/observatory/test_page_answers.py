@@ -1,7 +1,9 @@
 """What pages answer, against what was done to make their federation (`pagelab.rich_history`)."""
 
+import copy
 import dataclasses
 
+import pytest
 from pagelab import DAY
 
 from concord.observatory.pages.auditor import auditor
@@ -38,6 +40,18 @@ def test_an_open_vote_is_due_for_whoever_has_a_say_with_the_ballot_that_was_cast
     assert [one.cast for one in page_of(source, "peru").due] == [""]
     (vote,) = decisions(source).open
     assert vote.missing == ("fiji", "peru")
+
+
+@pytest.mark.parametrize(("silent", "passed"), [((), True), (("fiji", "peru"), False)])
+def test_a_checkpoint_counts_as_good_only_with_a_quorum_of_witnesses(
+    history, source, silent, passed
+):
+    archive = copy.copy(source.archive)
+    archive.note = history.note(without=silent)
+    steps = {one.name: one for one in auditor(dataclasses.replace(source, archive=archive)).steps}
+    assert steps["checkpoint"].passed is passed
+    assert f"cosigned by {3 - len(silent)} of 3 members, 2 needed" in steps["checkpoint"].found
+    assert steps["bases"].passed is None
 
 
 def test_objections_that_wait_come_before_those_that_were_answered(source):

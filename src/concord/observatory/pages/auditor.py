@@ -104,7 +104,7 @@ class Auditor:
 
 def auditor(source: Source) -> Auditor:
     """What the page for auditors shows."""
-    state = source.state
+    state, tree = source.state, _tree(source)
     again = _computed_again(source)
     return Auditor(
         federation=state.federation or "",
@@ -113,10 +113,10 @@ def auditor(source: Source) -> Auditor:
         charter=state.charter,
         coordinator=state.coordinator.member,
         term=state.term,
-        steps=_steps(source),
+        steps=_steps(source, tree),
         verified=source.verdict is not None
         and all(run in again for run, seat in state.runs.items() if seat.base is not None),
-        tree=_tree(source),
+        tree=tree,
         kinds=dict(sorted(source.book.kinds.items())),
         signatures=source.book.signatures,
         runs=tuple(
@@ -154,10 +154,10 @@ def _computed_again(source: Source) -> set[Digest]:
     }
 
 
-def _steps(source: Source) -> tuple[Checked, ...]:
+def _steps(source: Source, tree: Tree) -> tuple[Checked, ...]:
     """Steps of a verification; without one, those that reading the log took anyway."""
     taken = (
-        _taken_here(source)
+        _taken_here(source, tree)
         if source.verdict is None
         else {step["name"]: (step["passed"], step["found"]) for step in source.verdict["steps"]}
     )
@@ -168,9 +168,11 @@ def _steps(source: Source) -> tuple[Checked, ...]:
     )
 
 
-def _taken_here(source: Source) -> dict[str, tuple[bool, str]]:
+def _taken_here(source: Source, tree: Tree) -> dict[str, tuple[bool, str]]:
     size = f"{len(source.entries):,} statements, {source.book.signatures:,} signatures"
-    return {"statements": (True, size), "checkpoint": (True, "signed by the log in force")}
+    have = len(tree.cosigned)
+    cosigned = f"cosigned by {have} of {tree.members} members, {tree.needed} needed"
+    return {"statements": (True, size), "checkpoint": (have >= tree.needed, cosigned)}
 
 
 def _verdicts(source: Source) -> tuple[Verdict, ...]:
