@@ -19,6 +19,7 @@ from concord.observatory.pages.book import ReleaseBook
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 4 << 20
 WEIGHTS = frozenset({".safetensors", ".gguf"})
+SETTINGS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,9 @@ class Paper:
 
     @property
     def is_paper(self) -> bool:
-        """Whether people read it: neither weights nor evidence of a gate."""
-        return Path(self.name).suffix not in WEIGHTS and not self.name.startswith("gates/")
+        """Whether people read it: no part of the model, and no evidence of a gate."""
+        part_of_model = Path(self.name).suffix in WEIGHTS or self.name in SETTINGS
+        return not part_of_model and not self.name.startswith("gates/")
 
 
 @dataclass(frozen=True)
