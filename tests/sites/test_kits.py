@@ -215,6 +215,14 @@ def test_a_renewal_that_ended_half_way_is_made_good_by_the_next(own_atlas):
     open_kit(made.kits["fiji"], now_s=NOW + 60)
 
 
+def test_once_a_kit_is_deleted_its_key_lies_in_the_projects_state_alone(atlas, state):
+    key = (atlas / "sites" / "kits" / "fiji" / "startup" / "client.key").read_bytes()
+    files = [path for path in (atlas / "sites").rglob("*") if path.is_file()]
+    assert [path for path in files if path.read_bytes() == key] == [
+        atlas / "sites" / "kits" / "fiji" / "startup" / "client.key"
+    ]
+
+
 def test_a_kit_holds_no_private_key_but_its_own_members(atlas):
     kit = atlas / "sites" / "kits" / "fiji"
     keys = [path for path in kit.rglob("*") if path.is_file() and b"PRIVATE" in path.read_bytes()]

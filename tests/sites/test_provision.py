@@ -14,8 +14,8 @@ ROOT = "startup/rootCA.pem"
 
 
 def test_nobody_else_can_read_anything_that_was_made_and_flares_scripts_are_gone(atlas):
-    project = atlas / "sites" / "project"
-    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in project.rglob("*")}
+    made = [path for path in (atlas / "sites").rglob("*") if "federation" not in path.parts]
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in made}
     assert len(modes) > 20
     assert not [path for path in modes if path.suffix == ".sh"]
     assert not {path.name: oct(mode) for path, mode in modes.items() if mode & 0o077}

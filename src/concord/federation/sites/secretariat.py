@@ -1,7 +1,7 @@
 """Kits for a federation's members, made where its secretariat is.
 
     atlas/sites/project.json        host, port and members that kits were made for
-    atlas/sites/project/            the root key and all that was ever made; see `provision`
+    atlas/sites/project/            the root key, and every key that was made; see `provision`
     atlas/sites/server/             the coordinator's kit
     atlas/sites/driver@…/           the kit of whoever submits jobs
     atlas/sites/kits/<member>/      to be handed to the member, and then deleted here
@@ -227,6 +227,8 @@ class Secretariat:
             mode=0o600,
         )
         root = load_certificate(made.server / "startup" / "rootCA.pem")
+        # What was copied is all that is needed; FLARE makes no more than a hundred such folders.
+        shutil.rmtree(made.server.parent, ignore_errors=True)
         return Delivery(kits, self.server, fingerprint(root), self._digest())
 
     def _take_server(self, made: Kits, project: ProjectFile, now_s: int) -> None:
