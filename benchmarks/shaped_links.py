@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import queue
 import random
 import shutil
 import socket
@@ -32,12 +31,12 @@ from pathlib import Path
 from typing import Any
 
 from concord.base.clock import SystemClock
-from concord.base.errors import StorageError
 from concord.charter.document import Document
 from concord.charter.run import RunDocument, parse_run
 from concord.federation.assembly import Assembly, Tokenizer
 from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
+from concord.federation.engine.event_queue import EventQueue
 from concord.federation.engine.interface import Event, Joined, Traffic
 from concord.federation.engine.links import Link
 from concord.federation.folders import FederationFolder
@@ -121,7 +120,7 @@ class TcpEngine:
         spool.mkdir(parents=True, exist_ok=True)
         self.max_payload_bytes = max_payload_bytes
         self._spool = spool
-        self._events: queue.SimpleQueue[Event | StorageError] = queue.SimpleQueue()
+        self._events = EventQueue()
         self._links: dict[str, Link] = {}
         self._traffic = {member: Traffic() for member in MEMBERS}
         self._server = socket.create_server(("0.0.0.0", PORT), backlog=8)  # noqa: S104
@@ -148,13 +147,7 @@ class TcpEngine:
         self._links[member].send(encode_message(message), payload)
 
     def next_event(self, timeout_s: float) -> Event | None:
-        try:
-            event = self._events.get(timeout=max(0.0, timeout_s))
-        except queue.Empty:
-            return None
-        if isinstance(event, StorageError):
-            raise event
-        return event
+        return self._events.next(timeout_s)
 
     def disconnect(self, member: str, reason: str) -> None:
         self._links[member].end(reason)

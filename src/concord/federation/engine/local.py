@@ -8,16 +8,15 @@ coordinator's business.
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from concord.base.errors import StorageError
 from concord.base.files import private_folder
 from concord.charter.document import Document
+from concord.federation.engine.event_queue import EventQueue
 from concord.federation.engine.hosting import (
     Hosted,
     MemberMain,
@@ -70,7 +69,7 @@ class LocalEngine:
         self.max_payload_bytes = max_payload_bytes
         self._max_restarts = max_restarts
         self._restart_pause_s = restart_pause_s
-        self._events: queue.SimpleQueue[Event | StorageError] = queue.SimpleQueue()
+        self._events = EventQueue()
         self._stopping = threading.Event()
         self._nursery = Nursery(main, preload)
         self._encode = Encoder()
@@ -88,12 +87,7 @@ class LocalEngine:
             link.send(self._encode(message), payload)
 
     def next_event(self, timeout_s: float) -> Event | None:
-        try:
-            event = self._events.get(timeout=max(0.0, timeout_s))
-        except queue.Empty:
-            return None
-        if isinstance(event, StorageError):
-            raise event
+        event = self._events.next(timeout_s)
         return self._after_loss(event) if isinstance(event, Lost) else event
 
     def disconnect(self, member: str, reason: str) -> None:

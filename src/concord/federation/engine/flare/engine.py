@@ -7,17 +7,17 @@ round does without: who comes back says hello under a new session and is seated 
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from concord.base.errors import MessageRefused, StorageError
+from concord.base.errors import MessageRefused
 from concord.base.files import private_folder
 from concord.charter.document import Document
 from concord.federation.engine.allowance import Allowance
+from concord.federation.engine.event_queue import EventQueue
 from concord.federation.engine.flare.counting import CountedWire
 from concord.federation.engine.flare.fetching import Fetcher, Ranges
 from concord.federation.engine.flare.line import Limits, Line, answered
@@ -94,7 +94,7 @@ class FlareEngine:
         self._stop_s = stop_s
         self._lines: dict[str, Line] = {}
         self._lock = threading.RLock()
-        self._events: queue.SimpleQueue[Event | StorageError] = queue.SimpleQueue()
+        self._events = EventQueue()
         self._open = threading.Event()
         self._stopping = threading.Event()
         self._seen: dict[str, _Seen] = {}
@@ -123,13 +123,7 @@ class FlareEngine:
             line.send(self._encode(message), payload)
 
     def next_event(self, timeout_s: float) -> Event | None:
-        try:
-            event = self._events.get(timeout=max(0.0, timeout_s))
-        except queue.Empty:
-            return None
-        if isinstance(event, StorageError):
-            raise event
-        return event
+        return self._events.next(timeout_s)
 
     def disconnect(self, member: str, reason: str) -> None:
         line = self._lines.get(member)
