@@ -24,33 +24,20 @@ from statistics import median
 
 from memory import resident_mb
 
-from concord.base.clock import SystemClock
 from concord.charter.run import RunDocument, parse_run
-from concord.federation.assembly import Assembly, Tokenizer
-from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
-from concord.federation.engine.local import LocalEngine
-from concord.federation.folders import FederationFolder
-from concord.federation.frames import ConnectionLost
-from concord.federation.office import adopt_if_all_keys_are_here
-from concord.federation.records import RunFolder
 from concord.federation.watcher import Watcher
-from concord.ledger.log import open_log
 from concord.ledger.round_record import RoundRecord
 from concord.testing import scripted_member
 from concord.testing.founded import found
-from concord.testing.scripted_member import ScriptedMember
+from concord.testing.scripted_member import ScriptedMember, serve
+from concord.testing.scripted_run import coordinating, scripted_engine
 
 
 def member_main(stream: socket.socket, folder: Path) -> None:
     """A member's process."""
     scripted_member.PACE_S = 0.0
-    member = ScriptedMember(stream, folder)
-    try:
-        while member.serve():
-            pass
-    except ConnectionLost:
-        os._exit(3)
+    serve(ScriptedMember(stream, folder))
 
 
 @dataclass
@@ -93,35 +80,13 @@ def one(members: int, rounds: int, profile: cProfile.Profile | None = None) -> M
         root = Path(name)
         found(root, names)
         run = document(names, rounds)
-        adopt_if_all_keys_are_here(FederationFolder(root), run, SystemClock())
-        folder = RunFolder(root, run.name)
-        folder.create()
-        engine = LocalEngine(
-            {member: root / "members" / member for member in names},
-            member_main,
-            spool=folder.root / "incoming",
-            max_payload_bytes=1 << 24,
-            preload=("concord.testing.scripted_member",),
-        )
-        engine.start()
-        try:
-            with open_log(root / "log") as log:
-                coordinator = Coordinator(
-                    run,
-                    folder,
-                    Assembly(run, engine),
-                    tokenizer=Tokenizer(None, None),
-                    chronicle=Chronicle(FederationFolder(root), log, SystemClock()),
-                    clock=SystemClock(),
-                    watcher=meter,
-                    witness_patience_s=600.0,
-                )
-                if profile is None:
-                    coordinator.run()
-                else:
-                    profile.runcall(coordinator.run)
-        finally:
-            engine.stop()
+        engine = scripted_engine(root, run, main=member_main, max_payload_bytes=1 << 24)
+        options = {"watcher": meter, "witness_patience_s": 600.0}
+        with coordinating(root, run, engine, Coordinator, **options) as coordinator:
+            if profile is None:
+                coordinator.run()
+            else:
+                profile.runcall(coordinator.run)
     return meter
 
 

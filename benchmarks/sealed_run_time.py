@@ -21,26 +21,18 @@ from typing import Any
 
 import numpy as np
 
-from concord.base.clock import SystemClock
 from concord.base.digest import Digest
 from concord.base.files import write_atomic
 from concord.base.tensors import FloatArray, TensorSpec, write_tensors
 from concord.charter.run import RunDocument, parse_run
-from concord.federation.assembly import Assembly, Tokenizer
-from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
-from concord.federation.engine.local import LocalEngine
-from concord.federation.folders import FederationFolder
-from concord.federation.frames import ConnectionLost
-from concord.federation.office import adopt_if_all_keys_are_here
 from concord.federation.records import RunFolder
 from concord.federation.sealed.coordinator import SealedCoordinator
-from concord.federation.watcher import Watcher
 from concord.federation.work import Train
-from concord.ledger.log import open_log
 from concord.testing import scripted_member
 from concord.testing.founded import found
-from concord.testing.scripted_member import ScriptedMember
+from concord.testing.scripted_member import ScriptedMember, serve
+from concord.testing.scripted_run import coordinating, scripted_engine
 
 MEMBERS = tuple(f"m{number}" for number in range(8))
 SPECS = [TensorSpec(f"layer{number}.weight", (2500, 1000)) for number in range(10)]
@@ -64,12 +56,7 @@ def member_main(stream: socket.socket, folder: Path) -> None:
     """A member's process."""
     scripted_member.PACE_S = 0.0
     scripted_member.MAX_PAYLOAD_BYTES = 1 << 30
-    member = QuickMember(stream, folder)
-    try:
-        while member.serve():
-            pass
-    except ConnectionLost:
-        os._exit(3)
+    serve(QuickMember(stream, folder))
 
 
 def document(mode: str, number: int, rounds: int) -> RunDocument:
@@ -87,33 +74,11 @@ def document(mode: str, number: int, rounds: int) -> RunDocument:
 
 def seconds(root: Path, run: RunDocument) -> list[float]:
     """Seconds of each round but the first."""
-    federation = FederationFolder(root)
-    adopt_if_all_keys_are_here(federation, run, SystemClock())
-    folder = RunFolder(root, run.name)
-    folder.create()
-    engine = LocalEngine(
-        {member: root / "members" / member for member in MEMBERS},
-        member_main,
-        spool=folder.root / "incoming",
-        max_payload_bytes=1 << 30,
-        preload=("concord.testing.scripted_member",),
-    )
-    engine.start()
+    engine = scripted_engine(root, run, main=member_main, max_payload_bytes=1 << 30)
     kind = Coordinator if run.mode == "open" else SealedCoordinator
-    try:
-        with open_log(root / "log") as log:
-            kind(
-                run,
-                folder,
-                Assembly(run, engine),
-                tokenizer=Tokenizer(None, None),
-                chronicle=Chronicle(federation, log, SystemClock()),
-                clock=SystemClock(),
-                watcher=Watcher(),
-            ).run()
-    finally:
-        engine.stop()
-    return [record.seconds for _, record in folder.records()[2:]]
+    with coordinating(root, run, engine, kind) as coordinator:
+        coordinator.run()
+    return [record.seconds for _, record in RunFolder(root, run.name).records()[2:]]
 
 
 def main() -> None:

@@ -2,19 +2,11 @@
 
 import json
 
-from concord.base.clock import SystemClock
 from concord.charter.run import parse_run
-from concord.federation.assembly import Assembly, Tokenizer
-from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
-from concord.federation.engine.local import LocalEngine
-from concord.federation.folders import FederationFolder
-from concord.federation.office import adopt_if_all_keys_are_here
 from concord.federation.records import RunFolder
-from concord.federation.watcher import Watcher
-from concord.ledger.log import open_log
 from concord.testing.founded import found
-from concord.testing.scripted_member import main as scripted_main
+from concord.testing.scripted_run import coordinating, scripted_engine
 
 MEMBERS = ("chad", "fiji", "laos", "peru")
 ROUNDS = 6
@@ -44,32 +36,9 @@ class Federation:
 
     def run(self, run=None, watcher=None, witness_patience_s=30.0, **engine_options):
         run = run or document()
-        adopt_if_all_keys_are_here(FederationFolder(self.root), run, SystemClock())
-        folder = RunFolder(self.root, run.name)
-        folder.create()
-        engine = LocalEngine(
-            {member: self.root / "members" / member for member in MEMBERS},
-            scripted_main,
-            spool=folder.root / "incoming",
-            max_payload_bytes=1 << 20,
-            preload=("concord.testing.scripted_member",),
-            restart_pause_s=0.05,
-            **engine_options,
-        )
+        engine = scripted_engine(self.root, run, restart_pause_s=0.05, **engine_options)
         self.engines.append(engine)
-        engine.start()
-        try:
-            with open_log(self.root / "log") as log:
-                Coordinator(
-                    run,
-                    folder,
-                    Assembly(run, engine),
-                    tokenizer=Tokenizer(None, None),
-                    chronicle=Chronicle(FederationFolder(self.root), log, SystemClock()),
-                    clock=SystemClock(),
-                    watcher=watcher or Watcher(),
-                    witness_patience_s=witness_patience_s,
-                ).run()
-        finally:
-            engine.stop()
-        return [record for _, record in folder.records()]
+        options = {"watcher": watcher, "witness_patience_s": witness_patience_s}
+        with coordinating(self.root, run, engine, Coordinator, **options) as coordinator:
+            coordinator.run()
+        return [record for _, record in RunFolder(self.root, run.name).records()]

@@ -2,21 +2,13 @@
 
 import json
 
-from concord.base.clock import SystemClock
 from concord.charter.run import parse_run
-from concord.federation.assembly import Assembly, Tokenizer
-from concord.federation.chronicle import Chronicle
-from concord.federation.engine.local import LocalEngine
-from concord.federation.folders import FederationFolder
-from concord.federation.office import adopt_if_all_keys_are_here
 from concord.federation.records import RunFolder
 from concord.federation.sealed.coordinator import SealedCoordinator
 from concord.federation.sealed.counting import CountingCoordinator
 from concord.federation.vocabulary import wait_until_prepared
-from concord.federation.watcher import Watcher
-from concord.ledger.log import open_log
 from concord.testing.founded import found
-from concord.testing.scripted_member import main as scripted_main
+from concord.testing.scripted_run import coordinating, scripted_engine
 
 MEMBERS = ("chad", "fiji", "iran", "laos", "peru", "togo")
 
@@ -64,39 +56,11 @@ class SealedFederation:
         self, run=None, watcher=None, coordinator=SealedCoordinator, learn=None, **engine_options
     ):
         run = run or sealed_document(self.members)
-        federation = FederationFolder(self.root)
-        adopt_if_all_keys_are_here(federation, run, SystemClock())
-        folder = RunFolder(self.root, run.name)
-        folder.create()
-        engine = LocalEngine(
-            {member: self.root / "members" / member for member in run.member_ids},
-            scripted_main,
-            spool=folder.root / "incoming",
-            max_payload_bytes=1 << 20,
-            preload=("concord.testing.scripted_member",),
-            restart_pause_s=0.05,
-            **engine_options,
-        )
+        engine = scripted_engine(self.root, run, restart_pause_s=0.05, **engine_options)
         self.engines.append(engine)
-        engine.start()
-        try:
-            with open_log(self.root / "log") as log:
-                chronicle = Chronicle(federation, log, SystemClock())
-                learned = chronicle.state.run(run.digest).tokenizer
-                path = None if learned is None else folder.objects.path(learned)
-                made = coordinator(
-                    run,
-                    folder,
-                    Assembly(run, engine),
-                    tokenizer=Tokenizer(learned, path),
-                    chronicle=chronicle,
-                    clock=SystemClock(),
-                    watcher=watcher or Watcher(),
-                )
-                if learn is not None:
-                    wait_until_prepared(made._assembly)
-                    return made.learn(learn)
-                made.run()
-        finally:
-            engine.stop()
-        return [record for _, record in folder.records()]
+        with coordinating(self.root, run, engine, coordinator, watcher=watcher) as made:
+            if learn is not None:
+                wait_until_prepared(made._assembly)
+                return made.learn(learn)
+            made.run()
+        return [record for _, record in RunFolder(self.root, run.name).records()]

@@ -16,7 +16,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from verifylab import verified
 
-from concord.base.clock import SystemClock
 from concord.base.errors import (
     DocumentError,
     RefusalReason,
@@ -29,24 +28,16 @@ from concord.base.objects import ObjectStore
 from concord.base.tensors import TensorFile, write_tensors
 from concord.charter.run import parse_run
 from concord.data.samples import SampleOrder
-from concord.federation.assembly import Assembly, Tokenizer
-from concord.federation.chronicle import Chronicle
 from concord.federation.coordinator import Coordinator
-from concord.federation.engine.local import LocalEngine
-from concord.federation.folders import FederationFolder
 from concord.federation.member.state import MemberState
-from concord.federation.office import adopt_if_all_keys_are_here
-from concord.federation.records import RunFolder
-from concord.federation.watcher import Watcher
 from concord.ledger.arithmetic import round_weights, screen_update
-from concord.ledger.log import open_log
 from concord.ledger.statements.membership import Join
 from concord.ledger.statements.rounds import UpdateSent
 from concord.ledger.statements.statement import Statement
 from concord.ledger.statements.votes import StartRun
 from concord.testing.founded import found
 from concord.testing.history import SPECS, History, Lie, member_entry, run_value
-from concord.testing.scripted_member import main as scripted_main
+from concord.testing.scripted_run import coordinating, scripted_engine
 from concord.update.payload import UpdateIdentity, encode_update
 from concord.update.weights import merge_weights
 
@@ -206,31 +197,9 @@ class Federation:
 
     def run(self):
         run = parse_run(run_value(MEMBERS, rounds={"count": 3, "min_grace_s": 30.0}))
-        federation, folder = FederationFolder(self.root), RunFolder(self.root, run.name)
-        adopt_if_all_keys_are_here(federation, run, SystemClock())
-        folder.create()
-        engine = LocalEngine(
-            {member: self.root / "members" / member for member in MEMBERS},
-            scripted_main,
-            spool=folder.root / "incoming",
-            max_payload_bytes=1 << 20,
-            preload=("concord.testing.scripted_member",),
-            restart_pause_s=0.05,
-        )
-        engine.start()
-        try:
-            with open_log(federation.log) as log:
-                Coordinator(
-                    run,
-                    folder,
-                    Assembly(run, engine),
-                    tokenizer=Tokenizer(None, None),
-                    chronicle=Chronicle(federation, log, SystemClock()),
-                    clock=SystemClock(),
-                    watcher=Watcher(),
-                ).run()
-        finally:
-            engine.stop()
+        engine = scripted_engine(self.root, run, restart_pause_s=0.05)
+        with coordinating(self.root, run, engine, Coordinator) as coordinator:
+            coordinator.run()
         return verified(self.root)
 
 

@@ -70,7 +70,11 @@ PACE_S = 0.2
 
 def main(stream: socket.socket, folder: Path) -> None:
     """Run a scripted member; the signature of a member's process."""
-    member = ScriptedMember(stream, folder)
+    serve(ScriptedMember(stream, folder))
+
+
+def serve(member: ScriptedMember) -> None:
+    """Let it answer until the run is over, or the coordinator is gone."""
     try:
         while member.serve():
             pass
