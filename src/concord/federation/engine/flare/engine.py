@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,20 +20,12 @@ from concord.federation.engine.allowance import Allowance
 from concord.federation.engine.event_queue import EventQueue
 from concord.federation.engine.flare.counting import CountedWire
 from concord.federation.engine.flare.fetching import Fetcher, Ranges
-from concord.federation.engine.flare.line import Limits, Line, answered
+from concord.federation.engine.flare.line import Limits, Line, answer_lines, answered
 from concord.federation.engine.flare.offers import KnownDigests, Offers
 from concord.federation.engine.flare.wire import Unreachable, Wire
 from concord.federation.engine.flare.words import (
-    CAUSES,
-    OK,
-    UNKNOWN,
     Beat,
-    Bye,
-    Fetch,
-    Heard,
     Hello,
-    Say,
-    Took,
     Welcome,
     pack,
 )
@@ -100,15 +92,8 @@ class FlareEngine:
         self._seen: dict[str, _Seen] = {}
         self._asked: set[str] = set()
         self._watch = threading.Thread(target=self._look_after, name="silence", daemon=True)
-        for topic, answer in (
-            ("hello", self._hello),
-            ("say", self._say),
-            ("fetch", self._fetch),
-            ("took", self._took),
-            ("beat", self._beat),
-            ("bye", self._bye),
-        ):
-            self._wire.answer(topic, answer)
+        self._wire.answer("hello", self._hello)
+        answer_lines(self._wire, self._on)
 
     # --- Engine -----------------------------------------------------------------------------
 
@@ -199,51 +184,9 @@ class FlareEngine:
             failed=self._events.put,
         )
 
-    def _say(self, peer: str, question: memoryview) -> bytes:
-        return answered(
-            Say,
-            question,
-            peer,
-            lambda say, rest: self._on(peer, say, lambda at: at.hear(say, rest)),
-        )
-
-    def _took(self, peer: str, question: memoryview) -> bytes:
-        return answered(
-            Took,
-            question,
-            peer,
-            lambda took, _: self._on(peer, took, lambda at: at.took(took.number)),
-        )
-
-    def _beat(self, peer: str, question: memoryview) -> bytes:
-        return answered(
-            Beat, question, peer, lambda beat, _: self._on(peer, beat, lambda at: at.beat())
-        )
-
-    def _fetch(self, peer: str, question: memoryview) -> bytes:
-        def read(fetch: Fetch, _: memoryview) -> bytes:
-            line = self._lines.get(peer)
-            if line is None or line.session != fetch.session:
-                return pack(UNKNOWN)
-            data = line.read_offer(fetch)
-            return pack(UNKNOWN) if data is None else pack(OK, data)
-
-        return answered(Fetch, question, peer, read)
-
-    def _bye(self, peer: str, question: memoryview) -> bytes:
-        def leave(bye: Bye, _: memoryview) -> bytes:
-            line = self._lines.get(peer)
-            if line is not None and line.session == bye.session:
-                line.end(CAUSES[bye.cause])
-            return pack(OK)
-
-        return answered(Bye, question, peer, leave)
-
-    def _on(self, peer: str, word: Say | Took | Beat, handle: Callable[[Line], Heard]) -> bytes:
+    def _on(self, peer: str, session: str) -> Line | None:
         line = self._lines.get(peer)
-        if line is None or line.session != word.session:
-            return pack(UNKNOWN)
-        return pack(handle(line))
+        return line if line is not None and line.session == session else None
 
     def _look_after(self) -> None:
         """End the lines of members that are gone."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from concord.base.errors import ConcordError, MessageRefused, StorageError
 from concord.federation.engine.allowance import Allowance
@@ -22,13 +23,16 @@ from concord.federation.engine.flare.fetching import Fetcher, Stopped
 from concord.federation.engine.flare.offers import Offers
 from concord.federation.engine.flare.wire import Unreachable, Wire
 from concord.federation.engine.flare.words import (
+    CAUSES,
     OK,
     UNKNOWN,
+    Beat,
     Bye,
     Cause,
     Fetch,
     Heard,
     Offer,
+    OfLine,
     Say,
     Took,
     Word,
@@ -43,6 +47,7 @@ ANSWER_S = 30.0
 PATIENCE_S = 20.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
+LineWord = TypeVar("LineWord", bound=OfLine)
 
 
 @dataclass(frozen=True)
@@ -331,6 +336,47 @@ CANNOT_KEEP = "what it sent could not be kept"
 def _split(say: Say, rest: memoryview) -> _Incoming:
     message, inline = bytes(rest[: say.message_bytes]), bytes(rest[say.message_bytes :])
     return _Incoming(message, say.offer if say.offer is not None else inline or None, say.number)
+
+
+Find = Callable[[str, str], Line | None]
+"""The line with a peer under a session; None if there is none (any more)."""
+
+
+def answer_lines(wire: Wire, find: Find, *, left: Callable[[Cause], None] = lambda _: None) -> None:
+    """Answer what both ends of a line are asked.
+
+    Args:
+        wire: On which it is asked.
+        find: The line that is meant.
+        left: Told why the peer ends a line, before it ends here.
+    """
+
+    def on(
+        topic: str, kind: type[LineWord], handle: Callable[[Line, LineWord, memoryview], bytes]
+    ) -> None:
+        def answer(peer: str, question: memoryview) -> bytes:
+            def handled(word: LineWord, rest: memoryview) -> bytes:
+                line = find(peer, word.session)
+                return pack(UNKNOWN) if line is None else handle(line, word, rest)
+
+            return answered(kind, question, peer, handled)
+
+        wire.answer(topic, answer)
+
+    def fetch(line: Line, word: Fetch, _: memoryview) -> bytes:
+        data = line.read_offer(word)
+        return pack(UNKNOWN) if data is None else pack(OK, data)
+
+    def bye(line: Line, word: Bye, _: memoryview) -> bytes:
+        left(word.cause)
+        line.end(CAUSES[word.cause])
+        return pack(OK)
+
+    on("say", Say, lambda line, word, rest: pack(line.hear(word, rest)))
+    on("took", Took, lambda line, word, _: pack(line.took(word.number)))
+    on("beat", Beat, lambda line, _, __: pack(line.beat()))
+    on("fetch", Fetch, fetch)
+    on("bye", Bye, bye)
 
 
 def answered(

@@ -11,34 +11,27 @@ both start anew within the same job. What has come of a large payload stays.
 
 from __future__ import annotations
 
-import fcntl
 import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 from concord.base.errors import ConcordError, MessageRefused, StorageError
 from concord.base.files import storage_errors
+from concord.base.locks import Held, locked
 from concord.federation.engine.flare.fetching import Fetcher, Ranges
-from concord.federation.engine.flare.line import Limits, Line, answered
+from concord.federation.engine.flare.line import Limits, Line, answer_lines
 from concord.federation.engine.flare.offers import KnownDigests, Offers
 from concord.federation.engine.flare.wire import Unreachable, Wire
 from concord.federation.engine.flare.words import (
-    CAUSES,
-    OK,
-    UNKNOWN,
     Beat,
-    Bye,
     Cause,
-    Fetch,
     Heard,
     Hello,
-    Say,
-    Took,
     Welcome,
     pack,
     unpack,
@@ -55,6 +48,7 @@ GOOD_S = 60.0
 """Who ran this long starts again at once."""
 ASK_S = 10.0
 END_S = 3.0
+LOOK_S = 0.05
 MAX_PAYLOAD_BYTES = 1 << 36
 
 
@@ -124,7 +118,7 @@ class Seat:
         """
         with storage_errors(self._spool):
             self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._answer()
+        answer_lines(self._wire, self._on, left=self._left)
         self._warm()
         pause_s = self._first_pause_s
         while not self._done:
@@ -251,41 +245,14 @@ class Seat:
 
     # --- questions of the coordinator -------------------------------------------------------
 
-    def _answer(self) -> None:
-        def on(session: str) -> Line | None:
-            line = self._line
-            return line if line is not None and line.session == session else None
+    def _on(self, peer: str, session: str) -> Line | None:
+        line = self._line
+        mine = line is not None and (peer, session) == (self._coordinator, line.session)
+        return line if mine else None
 
-        def say(word: Say, rest: memoryview) -> bytes:
-            line = on(word.session)
-            return pack(UNKNOWN if line is None else line.hear(word, rest))
-
-        def took(word: Took, _: memoryview) -> bytes:
-            line = on(word.session)
-            return pack(UNKNOWN if line is None else line.took(word.number))
-
-        def fetch(word: Fetch, _: memoryview) -> bytes:
-            line = on(word.session)
-            data = None if line is None else line.read_offer(word)
-            return pack(UNKNOWN) if data is None else pack(OK, data)
-
-        def bye(word: Bye, _: memoryview) -> bytes:
-            line = on(word.session)
-            if line is not None:
-                if word.cause == "over":
-                    self._over.set()
-                line.end(CAUSES[word.cause])
-            return pack(OK)
-
-        def beat(word: Beat, _: memoryview) -> bytes:
-            return pack(UNKNOWN if on(word.session) is None else OK)
-
-        wire = self._wire
-        wire.answer("beat", lambda peer, data: answered(Beat, data, peer, beat))
-        wire.answer("say", lambda peer, data: answered(Say, data, peer, say))
-        wire.answer("took", lambda peer, data: answered(Took, data, peer, took))
-        wire.answer("fetch", lambda peer, data: answered(Fetch, data, peer, fetch))
-        wire.answer("bye", lambda peer, data: answered(Bye, data, peer, bye))
+    def _left(self, cause: Cause) -> None:
+        if cause == "over":
+            self._over.set()
 
 
 class _Life:
@@ -312,14 +279,12 @@ def _held(path: Path, given_up: Callable[[], bool]) -> Iterator[bool]:
 
     The segment before this one may still be ending: two processes must not share the folder.
     """
-    with storage_errors(path):
-        stream = path.open("wb")
-    with stream:
+    with ExitStack() as held:
         while not given_up():
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(0.05)
+                held.enter_context(locked(path, wait=False))
+            except Held:
+                time.sleep(LOOK_S)
             else:
                 yield True
                 return
@@ -329,4 +294,4 @@ def _held(path: Path, given_up: Callable[[], bool]) -> Iterator[bool]:
 def _wait(seconds: float, given_up: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + seconds
     while time.monotonic() < deadline_s and not given_up():
-        time.sleep(0.05)
+        time.sleep(LOOK_S)

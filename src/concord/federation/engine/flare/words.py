@@ -56,41 +56,41 @@ class Offer(Document):
     bytes: Count
 
 
-class Say(Document):
-    """A message, numbered from 0 within its session and direction."""
+class OfLine(Document):
+    """What is said on a line, which its session tells from earlier ones."""
 
     session: Session
+
+
+class Say(OfLine):
+    """A message, numbered from 0 within its session and direction."""
+
     number: Count
     message_bytes: Count
     offer: Offer | None = None
 
 
-class Fetch(Document):
+class Fetch(OfLine):
     """Bytes `start` to `start + length` of what message `number` offered."""
 
-    session: Session
     number: Count
     start: Count
     length: Annotated[int, Field(ge=1, le=1 << 24)]
 
 
-class Took(Document):
+class Took(OfLine):
     """What message `number` offered is here, whole."""
 
-    session: Session
     number: Count
 
 
-class Beat(Document):
+class Beat(OfLine):
     """Still there."""
 
-    session: Session
 
-
-class Bye(Document):
+class Bye(OfLine):
     """The line ends."""
 
-    session: Session
     cause: Cause
 
 
