@@ -19,7 +19,13 @@ from concord.observatory.pages.book import ReleaseBook
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 4 << 20
 WEIGHTS = frozenset({".safetensors", ".gguf"})
-SETTINGS = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+SETTINGS = frozenset(
+    {
+        *("config.json", "generation_config.json", "model.safetensors.index.json"),
+        *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
+    }
+)
+"""What `transformers` reads beside the weights."""
 
 
 @dataclass(frozen=True)
