@@ -2,11 +2,20 @@
 
 import json
 import re
+from typing import get_args
 
 import pytest
 
 from concord.base.errors import DocumentError
+from concord.charter import law
+from concord.charter.tally import Result
+from concord.ledger.state import release_gates
+from concord.ledger.state.model import RunSeat, Standing
+from concord.ledger.statements.aftermath import Matter, MatterAnswered
+from concord.ledger.statements.evidence import GateEvidence
+from concord.ledger.statements.votes import Ballot, Decision
 from concord.observatory.pages.language import FIRST, chosen, languages
+from concord.observatory.pages.regulator import What
 
 ENGLISH = languages()[FIRST].messages
 
@@ -25,6 +34,31 @@ def test_a_language_says_everything_in_its_own_words(code):
     assert own.keys() == ENGLISH.keys()
     same = [key for key, text in own.items() if text == ENGLISH[key] and len(text.split()) > 2]
     assert same == []
+
+
+def values_of(document, field):
+    return get_args(document.model_fields[field].annotation)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "values"),
+    [
+        ("standing", get_args(Standing)),
+        ("run", values_of(RunSeat, "standing")),
+        ("vote", values_of(Ballot, "choice")),
+        ("outcome", values_of(Decision, "outcome")),
+        ("outcome", [str(one) for one in Result]),
+        ("gate", values_of(GateEvidence, "result")),
+        ("gate", get_args(release_gates.Status)),
+        ("duty", get_args(law.Status)),
+        ("objection", values_of(Matter, "sort")),
+        ("objection", values_of(MatterAnswered, "outcome")),
+        ("ends", get_args(What)),
+    ],
+)
+def test_whatever_a_log_can_say_has_a_word(prefix, values):
+    assert values
+    assert {f"{prefix}.{value}" for value in values} <= ENGLISH.keys()
 
 
 @pytest.mark.parametrize("code", list(languages()))
