@@ -10,10 +10,7 @@ import typer
 from concord.base.identifiers import check_identifier
 from concord.cli import desk
 from concord.cli.say import say
-from concord.ledger.keyring import MEMBER_KEYS
-from concord.ledger.names import log_origin
 from concord.ledger.statements.membership import Join, Leave, MemberEntry, MemberKind
-from concord.ledger.witness import WitnessStore
 
 
 def register(app: typer.Typer) -> None:
@@ -41,12 +38,7 @@ def join(
     """
     check_identifier(party, where="--as")
     office = desk.open_office(folder)
-    own = office.federation.member(party)
-    own.open_private("ledger")
-    own.write_default_policy()
-    keys = own.keys.create(*MEMBER_KEYS)
-    if not own.witness.exists():
-        WitnessStore.create(own.witness, log_origin(office.state.name))
+    keys = office.federation.member(party).settle(office.state.name)
     entry = MemberEntry(
         id=party,
         name=name,

@@ -98,7 +98,7 @@ def check(home: Path = HOME, name: str | None = AS, as_json: bool = desk.JSON) -
 
     Example: concord member check atlas-kenya
     """
-    from concord.federation.sites.certificates import load_certificate
+    from concord.federation.sites.certificates import days_left, load_certificate
     from concord.federation.sites.diagnosis import check_reachable
     from concord.federation.sites.home import member_of, site_of
     from concord.federation.sites.manifest import open_kit
@@ -108,8 +108,8 @@ def check(home: Path = HOME, name: str | None = AS, as_json: bool = desk.JSON) -
     manifest = open_kit(kit, now_s=desk.now())
     hashes = check_site_files(kit)
     check_reachable(kit, manifest, now_s=desk.now())
-    end = load_certificate(kit / "startup" / "client.crt").not_valid_after_utc
-    days = (end - datetime.fromtimestamp(desk.now(), UTC)).days
+    certificate = load_certificate(kit / "startup" / "client.crt")
+    days, end = days_left(certificate, now_s=desk.now()), certificate.not_valid_after_utc
     if as_json:
         say_json({"member": manifest.member, "files": hashes, "certificate_days_left": days})
         return

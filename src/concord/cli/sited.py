@@ -22,13 +22,9 @@ def drive_between_sites(folder: Path, name: str | None, *, report: bool) -> None
     """
     from concord.federation.records import RunFolder
     from concord.federation.sited import drive
+    from concord.federation.sites.certificates import days_left, load_certificate
     from concord.federation.sites.secretariat import Secretariat
-    from concord.federation.sites.serving import (
-        DAYS_OF_WARNING,
-        check_server,
-        days_left,
-        served,
-    )
+    from concord.federation.sites.serving import DAYS_OF_WARNING, check_server, served
     from concord.federation.sites.tls import Tls
 
     logging.captureWarnings(True)
@@ -39,7 +35,8 @@ def drive_between_sites(folder: Path, name: str | None, *, report: bool) -> None
     project = office.project()
     check_server(office, archive, now_s=desk.now())
     run = federation.load_run(name)
-    left = days_left(office.server / "startup" / "server.crt", desk.now())
+    certificate = load_certificate(office.server / "startup" / "server.crt")
+    left = days_left(certificate, now_s=desk.now())
     if left < DAYS_OF_WARNING:
         warn(f"the server's certificate counts for {left} more days: provision --renew server")
     Tls()  # the driver dials too

@@ -27,7 +27,10 @@ from concord.base.objects import ObjectStore
 from concord.charter.document import Document, describe
 from concord.charter.run import RunDocument, load_run
 from concord.charter.template import default_policy
-from concord.ledger.keyring import KeyRing
+from concord.crypto.keys import PublicKey
+from concord.ledger.keyring import MEMBER_KEYS, KeyRing
+from concord.ledger.names import log_origin
+from concord.ledger.witness import WitnessStore
 
 REVOKED = "revoked"
 """File beside a dataset's record at its member, once the member revoked it."""
@@ -107,6 +110,22 @@ class MemberFolder:
             raise DocumentError(
                 f"is not TOML: {error}", where=path, remedy="correct that place"
             ) from error
+
+    def settle(self, federation: str) -> dict[str, PublicKey]:
+        """Make the member's keys, policy and witness where they are not there yet.
+
+        Args:
+            federation: The federation's name.
+
+        Returns:
+            The public keys, by purpose.
+        """
+        self.open_private("ledger")
+        self.write_default_policy()
+        public = self.keys.create(*MEMBER_KEYS)
+        if not self.witness.exists():
+            WitnessStore.create(self.witness, log_origin(federation))
+        return public
 
     def write_default_policy(self) -> None:
         """Write the policy that a new member begins with, unless it has one."""

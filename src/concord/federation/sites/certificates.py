@@ -123,6 +123,11 @@ def check_dates(certificate: x509.Certificate, *, now_s: int, where: object) -> 
         )
 
 
+def days_left(certificate: x509.Certificate, *, now_s: int) -> int:
+    """Whole days until a certificate counts no more; negative once it does not."""
+    return int((certificate.not_valid_after_utc.timestamp() - now_s) // 86_400)
+
+
 def _check_signature(certificate: x509.Certificate, root: x509.Certificate, where: object) -> None:
     key = root.public_key()
     algorithm = certificate.signature_hash_algorithm

@@ -21,14 +21,12 @@ from concord.federation.folders import FederationFolder, MemberFile, MemberFolde
 from concord.federation.sites.manifest import FILE, SIGNED_PARTS, KitManifest, open_kit
 from concord.federation.sites.site_files import write_site_files
 from concord.ledger.archive import Archive
-from concord.ledger.keyring import MEMBER_KEYS
 from concord.ledger.log import JOURNAL, Log
 from concord.ledger.names import log_origin
 from concord.ledger.publish import copy_log
 from concord.ledger.state.library import ObjectLibrary
 from concord.ledger.state.model import State
 from concord.ledger.tiles import CHECKPOINT
-from concord.ledger.witness import WitnessStore
 
 SITE = "site"
 
@@ -86,7 +84,8 @@ def take_kit(
     member = folder.member(manifest.member)
     if own is not None:
         _bring(own, member)
-    made = _make_own(member, state)
+    made = not member.keys.exists()
+    member.settle(state.name)
     if text:
         found = [str(path.resolve()) for path in text]
         member.write(name=_name(state, member.id), text=tuple(found))
@@ -189,17 +188,6 @@ def _rewrite(member: MemberFolder, source: MemberFolder) -> None:
         "facts": None if file.facts is None else str((source.root / file.facts).resolve()),
     }
     member.save(MemberFile.model_validate({**file.model_dump(), **whole}))
-
-
-def _make_own(member: MemberFolder, state: State) -> bool:
-    """Keys, witness and policy that are not there yet; whether keys were made."""
-    made = not member.keys.exists()
-    member.open_private("ledger")
-    member.write_default_policy()
-    member.keys.create(*MEMBER_KEYS)
-    if not member.witness.exists():
-        WitnessStore.create(member.witness, log_origin(state.name))
-    return made
 
 
 def _settle_site(kit: Path, member: MemberFolder, manifest: KitManifest) -> None:

@@ -97,9 +97,3 @@ def served(kit: Path, *, tell: Callable[[str], None]) -> Iterator[SiteProcess]:
 
 def _wait(over: threading.Event, seconds: float) -> None:
     over.wait(seconds)
-
-
-def days_left(path: Path, now_s: int) -> int:
-    """Whole days until a certificate counts no more; negative once it does not."""
-    end = load_certificate(path).not_valid_after_utc.timestamp()
-    return int((end - now_s) // 86_400)
