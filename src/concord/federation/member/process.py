@@ -85,7 +85,8 @@ class Outgoing:
     """Sends frames from a thread of its own: on a slow link, training does not wait for it.
 
     Args:
-        lost: Called from that thread when the coordinator is gone.
+        lost: Called from that thread when the coordinator is gone, or a payload cannot be read: a
+            member that went on without sending would wait for ever.
     """
 
     def __init__(self, stream: socket.socket, *, lost: Callable[[], None]) -> None:
@@ -107,7 +108,7 @@ class Outgoing:
         while (frame := self._frames.get()) is not None:
             try:
                 send_frame(self._stream, *frame)
-            except ConnectionLost:
+            except (ConnectionLost, OSError):
                 self._lost()
 
 
