@@ -7,11 +7,12 @@ import sys
 from typing import get_args
 
 import pytest
-from doclab import ROOT, read_page
+from doclab import ROOT, read_page, table_rows
 
 from concord.charter.run import RunDocument, parse_run
 from concord.charter.run_sections import PLAIN_RULES, MergeRule
 from concord.federation.harm import HARM, harm_note
+from concord.federation.planning.needs import COSTS
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -44,6 +45,16 @@ def test_the_tokenizer_page_gives_the_figures_of_its_file() -> None:
         arm = measured("tokenizer")["arms"][name]
         assert f"{arm['premium_max_min']:.3f}" in text
         assert f"{arm['total_tokens']:,}" in text
+
+
+def test_plans_reckon_with_the_costs_that_the_page_gives() -> None:
+    page = read_page("docs/benchmarks/aggregation.md")
+    told = {}
+    for codec, *numbers in table_rows(page.section("What one core needs, by codec")):
+        screen_ns, merge_ns, close_ns, held = (float(number) for number in numbers)
+        told[codec] = (screen_ns, merge_ns, round(close_ns), held)
+    used = {c: (k.screen_ns, k.merge_ns, k.close_ns, k.tensors_held) for c, k in COSTS.items()}
+    assert used == told
 
 
 @pytest.mark.parametrize("name", PAGES)
