@@ -7,6 +7,7 @@ where the gate asks for that. One that counts and failed fails the gate, whoever
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -156,7 +157,7 @@ def _status(
         )
     if gate.run_by == "member":
         asked = [m for m in state.seated() if not state.suspended(m, now)]
-        needed = -int(-gate.share * len(asked) // 1)
+        needed = math.ceil(gate.share * len(asked))
         if len(counted) < needed:
             absent = ", ".join(sorted(set(asked) - counted.keys()))
             return (
