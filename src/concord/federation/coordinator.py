@@ -132,13 +132,7 @@ class Coordinator:
         self._state: RunState | None = None
         self._counted: dict[str, tuple[int, int]] = {}
         self._starting = True
-        self._rule = ClosingRule(
-            quorum=run.rounds.quorum,
-            grace_share=run.rounds.grace_share,
-            min_grace_s=run.rounds.min_grace_s,
-            stall_s=run.rounds.stall_s,
-            fault=lambda members: weights_fault(run, members),
-        )
+        self._rule = ClosingRule.of(run.rounds, lambda members: weights_fault(run, members))
 
     def run(self) -> bool:
         """Run all rounds that are not committed yet, then measure the final base.

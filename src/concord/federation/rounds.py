@@ -19,6 +19,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 
+from concord.charter.run_sections import RoundsSpec
+
 
 class Standing(StrEnum):
     """Where one member stands in the open round."""
@@ -93,6 +95,13 @@ class ClosingRule:
     fault: Callable[[Collection[str]], str] = no_fault
     """Why the updates of these members cannot be merged (a cap per owner that too few owners are
     left to hold); empty if they can."""
+
+    @classmethod
+    def of(
+        cls, spec: RoundsSpec, fault: Callable[[Collection[str]], str] = no_fault
+    ) -> ClosingRule:
+        """The rule that a run document states."""
+        return cls(spec.quorum, spec.grace_share, spec.min_grace_s, spec.stall_s, fault)
 
     def needed(self, members: int) -> int:
         """Accepted updates that make a quorum of `members`: ⌈quorum · members⌉, at least one."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from concord.federation.planning.law import Setting, train_s
 from concord.federation.planning.needs import Needs
@@ -167,12 +166,4 @@ def patient(rule: ClosingRule) -> ClosingRule:
 
 def rule_of(needs: Needs) -> ClosingRule:
     """When rounds of a run close."""
-    rounds = needs.run.rounds
-    return patient(
-        ClosingRule(
-            quorum=Fraction(rounds.quorum),
-            grace_share=rounds.grace_share,
-            min_grace_s=rounds.min_grace_s,
-            stall_s=rounds.stall_s,
-        )
-    )
+    return patient(ClosingRule.of(needs.run.rounds))

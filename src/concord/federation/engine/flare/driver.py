@@ -29,7 +29,7 @@ from concord.charter.run import RunDocument
 from concord.federation.engine.flare.events import EventReader
 from concord.federation.engine.flare.segment import Fault, Order, Segments, Standing
 from concord.federation.records import RunFolder
-from concord.federation.rounds import ClosingRule, no_fault
+from concord.federation.rounds import ClosingRule
 from concord.federation.watcher import Watcher
 
 LOOK_S = 0.25
@@ -330,15 +330,7 @@ class Driver:
         return _Job(job, order, now_s, now_s, reader, self._pace.stall_s)
 
     def _quorum(self) -> int:
-        rounds = self._run.rounds
-        rule = ClosingRule(
-            quorum=rounds.quorum,
-            grace_share=rounds.grace_share,
-            min_grace_s=rounds.min_grace_s,
-            stall_s=rounds.stall_s,
-            fault=no_fault,
-        )
-        return rule.needed(len(self._run.member_ids))
+        return ClosingRule.of(self._run.rounds).needed(len(self._run.member_ids))
 
     def _abort(self, job: _Job | None) -> None:
         if job is not None:
