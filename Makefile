@@ -26,7 +26,7 @@ $(RUNS): requirements.lock pyproject.toml
 	@# One platform's torch first: the lock pins it, and the rest then needs no other.
 	@$(PIP) install $$(grep '^torch==' requirements.lock)
 	@$(PIP) install $$(grep '^setuptools==' requirements.lock)
-	@$(PIP) install -c requirements.lock --no-build-isolation -e '.[train]'
+	@$(PIP) install -c requirements.lock --no-build-isolation -e '.[train,release]'
 	@touch $@
 
 $(STAMP): $(RUNS)

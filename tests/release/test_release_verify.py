@@ -96,7 +96,7 @@ import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "transformers", "jinja2", "model_signing", "gguf"):
+        if name.partition(".")[0] in ("torch", "transformers", "jinja2", "gguf"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())

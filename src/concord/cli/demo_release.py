@@ -24,8 +24,8 @@ from concord.release.verify import verify_release
 
 VERSION = "0.1"
 OPEN_S = 3600
-LIBRARIES = ("gguf", "model_signing")
-"""Of the extra `release`: what the formats and the signature of a release are made with."""
+LIBRARIES = ("gguf",)
+"""Of the extra `release`: what the formats of a release are made with."""
 
 
 def missing(libraries: Iterable[str] = LIBRARIES) -> list[str]:

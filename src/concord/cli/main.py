@@ -171,9 +171,8 @@ def show_error(error: ConcordError) -> None:
 
 EXTRAS = {
     "gguf": "release",
-    "model_signing": "release",
     "nvflare": "sites",
-    "peft": "release",
+    "peft": "adapters",
 }
 """Which extra brings a library; all others come with `train`."""
 

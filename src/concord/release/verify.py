@@ -37,7 +37,7 @@ from concord.release.gate_files import check_evidence_files, given_evidence, wei
 from concord.release.ledger import check_proofs, ledger_files, open_ledger
 from concord.release.manifest import Manifest, hash_files, read_manifest
 from concord.release.notices import notices_about
-from concord.release.signature import check_signature, signed_digests
+from concord.release.signature import check_signature
 from concord.release.weights import weights_digest
 
 _WEIGHTS = re.compile(r"model[^/]*\.safetensors")
@@ -304,13 +304,8 @@ class _Check:
             if self._partial and not self.release.signature.exists():
                 done("not fetched")
                 return
-            digests = signed_digests(
-                {path: entry.sha256 for path, entry in manifest.files.items()},
-                manifest=digest_bytes(manifest.data).partition(":")[2],
-                sums=digest_bytes(manifest.sums()).partition(":")[2],
-            )
-            check_signature(self.release, manifest.release_key, digests)
-            done(f"by the release key, over {len(digests)} files")
+            count = check_signature(self.release, manifest.release_key, manifest)
+            done(f"by the release key, over {count} files")
 
     def standing(self, newer: Archive | None, *, withdrawn_too: bool) -> None:
         with self._step(7) as done:
