@@ -226,4 +226,6 @@ def test_memory_is_one_tensor_and_a_window_of_each_member(tmp_path, rule):
 def test_every_rule_is_of_one_kind():
     assert not BY_COEFFICIENTS.keys() & BY_COORDINATE.keys()
     assert set(get_args(MergeRule)) == {"mean", "rda"} | ROBUST
-    assert get_args(MergeRule) == get_args(run_sections.MergeRule), "a document may ask for what there is"
+    assert get_args(MergeRule) == get_args(run_sections.MergeRule), (
+        "a document may ask for what there is"
+    )
