@@ -6,12 +6,13 @@ import random
 import pytest
 
 from concord.base.canonical import parse_json
-from concord.base.errors import SignatureRefused
+from concord.base.errors import KeyRefused, SignatureRefused
 from concord.cli.main import main
 from concord.crypto.dsse import Envelope
 from concord.crypto.keyfiles import save_key
 from concord.crypto.keys import PrivateKey
 from concord.release.sovereign.record import read_record
+from concord.testing.history import key as key_of
 
 FORMATS = {"kind": ("stereotyped", "other"), "harmless": ("toxic", "neutral")}
 
@@ -49,8 +50,8 @@ def check(lab, *more):
 
 
 def test_a_signed_certificate_names_both_models_and_what_each_gate_found(lab, capsys):
-    root, _ = lab
-    key = PrivateKey.generate()
+    root, loadable = lab
+    key = key_of("chad")
     save_key(root / "chad.pem", key)
     assert check(lab, "--key", root / "chad.pem", "--out", root / "chad.dsse.json") == 1
     envelope = Envelope.decode((root / "chad.dsse.json").read_bytes().strip())
@@ -70,6 +71,19 @@ def test_a_signed_certificate_names_both_models_and_what_each_gate_found(lab, ca
     assert found["floor"]["result"] == "not run"  # its text is not here
     assert found["floor"]["why"]
     assert "signed" in capsys.readouterr().out
+    words = ["sovereign", "verify", root / "mine", loadable]
+    assert call(*words, "--certificate", root / "chad.dsse.json", "--json") == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["steps"]["signature"] == "by chad"
+    assert shown["certificate"] == said
+
+
+def test_nobody_signs_as_a_member_with_another_key(lab, tmp_path, capsys):
+    save_key(tmp_path / "other.pem", PrivateKey.generate())
+    out = tmp_path / "certificate.json"
+    assert check(lab, "--key", tmp_path / "other.pem", "--out", out) == KeyRefused("").exit_status
+    assert "is not the key that the log has of chad" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_a_build_that_was_altered_or_is_of_another_base_is_refused(lab, tmp_path, capsys):

@@ -45,6 +45,8 @@ OWN_TEXT = frozenset(
     {"bits-per-byte", "verbatim", "canaries-recited", "membership-auc", "membership-tpr"}
 )
 """Metrics that read a member's text: it runs them at home, and sends numbers alone."""
+OF_THE_RUN = frozenset({"integrity", "compute", "law"})
+"""Metrics of the run and its log: they say nothing of a model that somebody trained on."""
 _TASK = re.compile(r"(lm-eval|inspect):[a-z0-9][a-z0-9_-]{0,63}")
 WHOLE = "model"
 """Name of the only number where the slice is the model."""

@@ -16,9 +16,7 @@ Numbers of steps never change.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,12 +30,13 @@ from concord.ledger.state.release_gates import GateVerdict, judge
 from concord.ledger.statements.evidence import Release
 from concord.ledger.statements.rounds import RoundCommitted
 from concord.release.build import decision_about, proofs_of
-from concord.release.folder import APART, LEDGER, MANIFEST, SIGNATURE, SUMS, ReleaseFolder
+from concord.release.folder import LEDGER, MANIFEST, SIGNATURE, SUMS, ReleaseFolder
 from concord.release.gate_files import check_evidence_files, given_evidence, weights_vouched
 from concord.release.ledger import check_proofs, ledger_files, open_ledger
 from concord.release.manifest import Manifest, hash_files, read_manifest
 from concord.release.notices import notices_about
 from concord.release.signature import check_signature
+from concord.release.walk import plain_files
 from concord.release.weights import weights_digest
 
 _WEIGHTS = re.compile(r"model[^/]*\.safetensors")
@@ -150,7 +149,7 @@ class _Check:
 
     def files(self) -> None:
         with self._step(1) as done:
-            self._there = dict(_walk(self.release.root))
+            self._there = dict(plain_files(self.release.root))
             manifest = self.found.manifest = read_manifest(self.release.manifest)
             _compare(self._there, manifest, partial=self._partial)
             here = manifest.files.keys() & self._there.keys()
@@ -410,27 +409,3 @@ def _compare(there: dict[str, int], manifest: Manifest, *, partial: bool) -> Non
             raise VerificationFailed(
                 f"has {size:,} bytes, not {manifest.files[path].bytes:,}", where=path
             )
-
-
-def _walk(root: Path, below: str = "") -> Iterator[tuple[str, int]]:
-    """Every file with its size.
-
-    Raises:
-        VerificationFailed: something is neither a plain file nor a folder; links are not followed.
-    """
-    if root.is_symlink() or not root.is_dir():
-        raise VerificationFailed("is no folder", where=root)
-    for entry in sorted(os.scandir(root), key=lambda one: one.name):
-        path = f"{below}{entry.name}"
-        status = entry.stat(follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            before = path if path.split("/")[0] in APART else None
-            inside = list(_walk(Path(entry.path), f"{path}/"))
-            if not inside and before is None:
-                raise VerificationFailed("is an empty folder", where=path)
-            yield from inside
-        elif stat.S_ISREG(status.st_mode):
-            yield path, status.st_size
-        else:
-            kind = "a link" if stat.S_ISLNK(status.st_mode) else "no plain file"
-            raise VerificationFailed(f"is {kind}", where=path)

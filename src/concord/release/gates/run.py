@@ -10,7 +10,6 @@ from concord.charter.gates import Gate
 from concord.release.gates.bench import Bench
 from concord.release.gates.evidence import Measurement
 
-RECORDS = ("integrity", "compute", "law")
 PAIRS = ("bias-pairs", "toxic-continuations")
 
 

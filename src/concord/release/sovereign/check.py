@@ -12,25 +12,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field
 from transformers import PreTrainedModel
 
 from concord.base.digest import Digest, digest_file
 from concord.base.errors import ConcordError, VerificationFailed
-from concord.charter.document import Document, Identifier
-from concord.charter.gates import Gate
-from concord.ledger.statements.evidence import SliceName
-from concord.ledger.statements.fields import Count, DigestText, Line, Real, UnixTime
+from concord.charter.gates import OF_THE_RUN, Gate
 from concord.model.folder import load_folder
 from concord.release.gates.bench import Bench
-from concord.release.gates.run import RECORDS, Runner
+from concord.release.gates.run import Runner
+from concord.release.sovereign.certificate import GateResult, Result
 from concord.release.sovereign.record import SovereignRecord, read_record
 from concord.release.weights import weights_digest
-
-PAYLOAD_TYPE = "application/vnd.concord.sovereign-certificate+json"
-Result = Literal["passed", "failed", "not run", "not of a build"]
 
 
 @dataclass(frozen=True)
@@ -70,31 +63,6 @@ class SovereignBench(Bench):
         return load_folder(self.base).model
 
 
-class GateResult(Document):
-    """What came of one gate."""
-
-    gate: Identifier
-    result: Result
-    measured: dict[SliceName, Real] = Field(default_factory=dict)
-    limit: Line
-    n: Count = 0
-    why: Line = ""
-    """Why it was not run."""
-
-
-class Certificate(Document):
-    """What a member may publish of its build: both digests, and what the gates found."""
-
-    format: Literal["concord-sovereign-certificate/1"] = "concord-sovereign-certificate/1"
-    issuer: Identifier | None
-    federation: DigestText
-    charter: DigestText
-    at: UnixTime
-    record: SovereignRecord
-    """Names base and build by digest, and what was gained and lost."""
-    gates: Annotated[tuple[GateResult, ...], Field(max_length=64)]
-
-
 def check_identity(build: Path, base: Path) -> SovereignRecord:
     """The record of a build, after weights and tokenizers of build and base were compared with it.
 
@@ -118,7 +86,7 @@ def run_gates(runner: Runner, gates: Iterable[Gate], member: str) -> list[GateRe
     """Run the gates as a member; one that cannot be run here says why."""
     found = []
     for gate in gates:
-        if gate.metric in RECORDS:
+        if gate.metric in OF_THE_RUN:
             found.append(_result(gate, "not of a build"))
             continue
         try:
