@@ -69,6 +69,9 @@ ADAMW = {"inner.optimizer": "adamw"}
 SLOW = {**inner(2.5e-3, 2.5e-3), **outer(2.4, 4.9)}
 FALLING = {"rounds.first_inner_steps": 35, "rounds.inner_steps": 5, "rounds.count": 30}
 BOTH_FP32 = {"update.codec": "fp32", "update.down_codec": "fp32"}
+FRAGMENTS_2 = {"rounds.fragments": 2, "rounds.inner_steps": 10}
+FRAGMENTS_4 = {"rounds.fragments": 4, "rounds.inner_steps": 5}
+"""Every tensor still travels once in 20 steps."""
 
 ARMS = (
     Arm("reference"),
@@ -119,6 +122,10 @@ ARMS = (
     Arm("softmax over the member's own vocabulary", {"inner.vocabulary": "seen"}),
     Arm("outer Adam, rate 0.01", outer(0.01, 0.01, optimizer="adam")),
     Arm("outer rate of the body 2.0", {"update.outer.lr": 2.0}),
+    Arm("two fragments of H = 20", FRAGMENTS_2),
+    Arm("four fragments of H = 20", FRAGMENTS_4),
+    Arm("default, two fragments of H = 20", {**SLOW, **FRAGMENTS_2}),
+    Arm("default, four fragments of H = 20", {**SLOW, **FRAGMENTS_4}),
     Arm("reference, seed 1", {"seed": 1}, group="seed 1"),
     pooled("pooled Muon, rate 0.005, seed 1", 5e-3, group="seed 1", seed=1),
 )

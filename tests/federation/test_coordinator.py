@@ -139,6 +139,19 @@ def test_an_update_one_round_late_enters_the_next_one_and_is_verified(federation
     Verification(federation.root, workdir=workdir, clock=SystemClock(), wishes=Wishes()).run()
 
 
+def test_a_run_that_sends_its_model_in_parts_is_verified(federation, tmp_path):
+    value = document(fragments=2, count=4).model_dump(mode="json")
+    value["update"] |= {"outer": {"momentum": 0.9, "lr": 0.7}}
+    federation.script("chad", send_nan=2)
+    federation.script("fiji", refuse=3)
+    records = federation.run(parse_run(value))
+    sent = [{c.payload_bytes for c in r.contributions.values()} for r in records[1:]]
+    assert sent[0] == sent[2] != sent[1] == sent[3]
+    workdir = tmp_path / "work"
+    workdir.mkdir()
+    Verification(federation.root, workdir=workdir, clock=SystemClock(), wishes=Wishes()).run()
+
+
 def test_a_corpus_fault_is_reported_before_any_training(federation):
     federation.script("laos", fail_to_prepare=0)
     with pytest.raises(CorpusEmpty, match="member laos"):

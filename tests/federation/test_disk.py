@@ -34,6 +34,14 @@ def test_every_update_of_every_round_is_counted():
     assert dense > bytes_needed(document(), parameters=1024, rounds_left=5)
 
 
+def test_a_model_sent_in_parts_fills_as_much_in_a_turn_and_own_weights_are_kept():
+    parts = document("fp32", rounds={"fragments": 4})
+    turn, two = (bytes_needed(parts, parameters=1024, rounds_left=n) for n in (4, 8))
+    assert two - turn == 3 * 4 * 1024
+    whole = bytes_needed(document("fp32"), parameters=1024, rounds_left=1)
+    assert turn - whole == 3 * 2 * 4 * 1024
+
+
 def test_a_run_that_cannot_fit_is_refused_with_both_sizes(tmp_path):
     free = shutil.disk_usage(tmp_path).free
     check_disk(tmp_path, document(), parameters=1000, rounds_left=5)

@@ -7,6 +7,7 @@ It takes the run document as plain JSON and files as bytes, and imports nothing 
 import hashlib
 import json
 import math
+import re
 import statistics
 import struct
 from fractions import Fraction
@@ -63,9 +64,12 @@ def role(name, shape):
 
 def layout(run, base, round_, codec):
     """[name, shape, role, codec] of each tensor that travels."""
-    state, entries = run["inner"]["state"], []
-    travels = state["mode"] != "local" and (round_ + 1) % state["every_rounds"] == 0
+    state, entries, parts = run["inner"]["state"], [], run["rounds"]["fragments"]
+    travels = state["mode"] != "local" and (round_ // parts + 1) % state["every_rounds"] == 0
+    fragment = fragments({name: base[name].size for name in base if "/" not in name}, parts)
     for name in sorted(base):
+        if fragment[name.split("/")[-1]] != round_ % parts:
+            continue
         shape, what = list(base[name].shape), role(name, base[name].shape)
         if what == "state":
             entries += [[name, shape, what, state["codec"]]] if travels else []
@@ -73,6 +77,24 @@ def layout(run, base, round_, codec):
             narrow = what == "vector" and codec == "int4"
             entries.append([name, shape, what, "bf16" if narrow else codec])
     return entries
+
+
+def fragments(sizes, count):
+    """Fragment of each weight."""
+    parts = {}
+    for name in sorted(sizes):
+        pieces = name.split(".")
+        place = next((i for i, piece in enumerate(pieces) if re.fullmatch("[0-9]+", piece)), None)
+        key = name if place is None else ".".join(pieces[: place + 1])
+        layer = -1 if place is None else int(pieces[place])
+        parts.setdefault((layer, key), []).append(name)
+    total = {part: sum(sizes[name] for name in names) for part, names in parts.items()}
+    held, found = [0] * count, {}
+    for part in sorted(parts, key=lambda part: (-total[part], part[0], parts[part][0])):
+        smallest = held.index(min(held))
+        held[smallest] += total[part]
+        found |= dict.fromkeys(parts[part], smallest)
+    return found
 
 
 def decode(codec, data, size):
@@ -210,6 +232,10 @@ def merge(run, run_digest, round_, base_data, updates, state_data, factors=None)
     momentum = f32(run["update"]["outer"]["momentum"])
     old = read_tensors(state_data) if state_data else {}
     kept, encoded, following = {}, [], dict(base)
+    if momentum:
+        for name in (name for name in base if "/" not in name):
+            before = old.get(f"{name}#momentum", np.zeros(base[name].shape, f32))
+            kept[f"{name}#momentum"] = before
     for name, shape, what, codec in down:
         total = np.zeros(math.prod(shape), f32)
         for member in sorted(decoded):

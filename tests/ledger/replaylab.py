@@ -47,8 +47,11 @@ def document(**changes):
     return parse_run(value)
 
 
-def arrays_of(layout, rng):
-    """One update: a different scale in each row, second moments above 0, few tokens counted."""
+def arrays_of(layout, rng, sizes=None):
+    """One update: a different scale in each row, second moments above 0, few tokens counted.
+
+    `sizes` makes tensors larger, by name.
+    """
     made = {}
     for entry in layout:
         values = rng.normal(size=entry.spec.shape)
@@ -56,7 +59,7 @@ def arrays_of(layout, rng):
             values = np.where(rng.random(entry.spec.shape) < 0.3, 1, 0)
         elif entry.is_weight:
             rows = rng.normal(size=(*entry.spec.shape[:1], *[1] * (values.ndim - 1)))
-            values = values * np.exp(rows) * 1e-2
+            values = values * np.exp(rows) * 1e-2 * (sizes or {}).get(entry.name, 1.0)
         else:
             values = np.abs(values)
         made[entry.name] = values.astype(np.float32)
@@ -126,10 +129,11 @@ class Claim:
         return replace(self, weights={**self.weights, **changed})
 
 
-def play(root, run, *, rounds=3, absent=None, seed=0, steps=None):
+def play(root, run, *, rounds=3, absent=None, seed=0, steps=None, sizes=None):
     """Found a run and commit some rounds of it.
 
-    `absent` names who misses which round, `steps` how many steps each member takes in all of them.
+    `absent` names who misses which round, `steps` how many steps each member takes in all of them,
+    `sizes` which tensors of updates are how much larger.
     """
     folder = RunFolder(root, run.name)
     folder.create()
@@ -144,18 +148,18 @@ def play(root, run, *, rounds=3, absent=None, seed=0, steps=None):
         members = [m for m in MEMBERS if m not in (absent or {}).get(round_, ())]
         rng.shuffle(members)
         for member in members:
-            path = write_update(root, run, state, member, rng)
+            path = write_update(root, run, state, member, rng, sizes=sizes)
             merge.accept(member, header(state, path), Frame(b"", path))
         merge.commit(left_out={}, closed_because="", now_s=1.0, bytes_up={}, bytes_down={})
     return Played(run, folder, steps or {})
 
 
-def write_update(root, run, state, member, rng, **changes):
+def write_update(root, run, state, member, rng, sizes=None, **changes):
     """An update for the state's next round, in a file."""
     layout = update_layout(run, TensorFile(state.current.path).specs, state.committed)
     identity = UpdateIdentity(run.digest, state.committed, state.current.digest, member)
     path = root / f"{member}.update"
-    encode_update(path, layout, replace(identity, **changes), arrays_of(layout, rng))
+    encode_update(path, layout, replace(identity, **changes), arrays_of(layout, rng, sizes))
     return path
 
 

@@ -29,8 +29,12 @@ from concord.update.codecs import CODECS
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_round_comes_to_the_same_bytes(tmp_path, update, state, seed):
     run = document(update=update, inner={"state": state})
-    played = play(tmp_path, run, rounds=3, absent={1: ["laos"]}, seed=seed)
-    plain = json.loads(run.canonical)
+    compare_bytes(play(tmp_path, run, rounds=3, absent={1: ["laos"]}, seed=seed))
+
+
+def compare_bytes(played):
+    """Every round of a run, merged again from its updates."""
+    run, plain = played.run, json.loads(played.run.canonical)
     first, *rest = played.records
     base, outer_state = played.objects.get(first.base), None
     for number, record in enumerate(rest):
@@ -43,6 +47,16 @@ def test_every_round_comes_to_the_same_bytes(tmp_path, update, state, seed):
         assert reference.digest(step) == record.step
         assert reference.digest(base) == record.base
         assert (outer_state and reference.digest(outer_state)) == record.outer_state
+
+
+@pytest.mark.parametrize("fragments", [2, 3])
+@pytest.mark.parametrize(
+    "update", [{}, {"outer": {"momentum": 0.9, "lr": 0.7}}], ids=["plain", "mu"]
+)
+def test_rounds_of_a_fragment_come_to_the_same_bytes(tmp_path, fragments, update):
+    parts = {"count": 8, "inner_steps": 3, "fragments": fragments}
+    run = document(rounds=parts, update=update, inner={"state": {"every_rounds": 2}})
+    compare_bytes(play(tmp_path, run, rounds=2 * fragments, absent={1: ["laos"]}))
 
 
 @pytest.mark.parametrize("clip_ratio", [1.0, 1.5])

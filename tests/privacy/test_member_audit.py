@@ -129,6 +129,11 @@ def test_without_a_file_nothing_is_planted_and_nothing_is_audited(tmp_path):
     assert reports(member) == []
 
 
+def test_a_run_that_sends_its_model_in_parts_is_not_audited_in_part(tmp_path):
+    with pytest.raises(DocumentError, match="audits look at a whole model"):
+        Lab(tmp_path, privacy=AUDIT, rounds={"fragments": 2})
+
+
 def test_limits_are_those_of_the_member():
     report = AuditReport(0, 0.9, 1.0, 0.0, 0.0, 0.99, 3.0, 0.0, 0.9, float("nan"), 16, 40, 1.0)
     assert over_limits(report, AuditLimits()) == ("mia_auc",)

@@ -16,7 +16,13 @@ from concord.base.canonical import canonical_json
 from concord.base.digest import Digest, digest_bytes
 from concord.base.errors import DocumentError
 from concord.charter.document import Document, Identifier, describe
-from concord.charter.run_rules import check_links, check_mode, check_robust, check_sparse
+from concord.charter.run_rules import (
+    check_fragments,
+    check_links,
+    check_mode,
+    check_robust,
+    check_sparse,
+)
 from concord.charter.run_sections import (
     ComparisonSpec,
     EvaluationSpec,
@@ -64,6 +70,7 @@ class RunDocument(Document):
         check_sparse(self)
         check_robust(self)
         check_links(self)
+        check_fragments(self)
         check_mode(self)
         return self
 

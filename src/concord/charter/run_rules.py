@@ -76,6 +76,36 @@ def check_links(run: RunDocument) -> None:
         raise ValueError(f"update.late 'correct' needs {'; '.join(faults)}")
 
 
+def check_fragments(run: RunDocument) -> None:
+    """See that a model that is sent in parts goes with the rest of the document.
+
+    Raises:
+        ValueError: it does not, naming every field.
+    """
+    if run.rounds.fragments > 1 and (faults := _fragment_faults(run, run.rounds.fragments)):
+        raise ValueError(f"rounds.fragments {run.rounds.fragments} needs {'; '.join(faults)}")
+
+
+def _fragment_faults(run: RunDocument, fragments: int) -> list[str]:
+    """What sending a model in parts needs and the document does not give."""
+    update = run.update
+    parts = run.model.layers + 1
+    needed = [
+        (
+            run.model.continue_from is not None or fragments <= parts,
+            f"model.layers {fragments - 1} or more: layers are not divided",
+        ),
+        (
+            update.min_norm_ratio * fragments <= 1,
+            f"update.min_norm_ratio of at most 1/{fragments}: a newcomer trains its part one round",
+        ),
+        (update.late == "refuse", "update.late 'refuse': a late update is of another part"),
+        (update.rows == "uniform", "update.rows 'uniform': counts are of one round"),
+        (run.rounds.pace == "equal", "rounds.pace 'equal': an update is made in several rounds"),
+    ]
+    return [text for met, text in needed if not met]
+
+
 def _largest_outer_rate(run: RunDocument) -> float:
     """Of body and embedding, as `schedule.outer_rate` takes them."""
     outer, root = run.update.outer, math.sqrt(len(run.roster))
@@ -140,6 +170,10 @@ def _broken(run: RunDocument, seal: SealSpec) -> list[tuple[bool, str]]:
             "rounds.overlap_steps must be 0: a masked update is made in steps of its own",
         ),
         (run.rounds.pace != "equal", "rounds.pace must be 'equal': a sum has one weight each"),
+        (
+            run.rounds.fragments > 1,
+            "rounds.fragments must be 1: what members' sums show is reckoned for whole updates",
+        ),
         (
             update.min_norm_ratio != usual.min_norm_ratio,
             "update.min_norm_ratio cannot be held against single updates",

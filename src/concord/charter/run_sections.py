@@ -153,6 +153,9 @@ class RoundsSpec(Document):
     overlap_blend: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of its own weights that a member keeps when the new base arrives after them; times the
     largest outer rate, at most 1."""
+    fragments: Annotated[int, Field(ge=1, le=64)] = 1
+    """Parts of the model that travel in turn, one each round: a member keeps its own weights of the
+    others. A whole turn takes as many rounds of `inner_steps`."""
     quorum: ExactFraction = Fraction(1, 2)
     """Share of the roster, rounded up, whose accepted updates allow a round to close."""
     grace_share: Annotated[float, Field(ge=0)] = 0.5
@@ -173,6 +176,11 @@ class RoundsSpec(Document):
             )
         if self.overlap_blend and not self.overlap_steps:
             raise ValueError("overlap_blend needs overlap_steps: without them there is no overlap")
+        if self.fragments > self.count:
+            raise ValueError(
+                f"fragments must be at most count: {self.count} rounds move {self.count} of"
+                f" {self.fragments}"
+            )
         return self
 
 

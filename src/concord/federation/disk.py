@@ -2,7 +2,8 @@
 
     each round left      every member's accepted update stays, so that the round can be verified
     at the coordinator   the first base, the last two, the one being made, and the outer state
-    at each member       its base and the next one, its optimiser state before and after the round
+    at each member       its base and the next one, its optimiser state before and after the round,
+                         and its own weights with each state, if it goes on from them
 
 An estimate from below: file headers, text and tokens are not counted. So a run that is refused
 here could not have ended.
@@ -21,6 +22,7 @@ from concord.update.codecs import CODECS
 FP32_BYTES = 4
 COORDINATOR_COPIES = 4
 MEMBER_COPIES = 4
+OWN_COPIES = 2
 FIRST_SYMBOLS = 257
 """The end token and the bytes: what a learned vocabulary has before any merge."""
 
@@ -53,9 +55,15 @@ def bytes_needed(run: RunDocument, *, parameters: int, rounds_left: int) -> int:
         if ring_bits is None
         else parameters * ring_bits // 8
     )
-    kept = rounds_left * members * update_bytes
-    copies = COORDINATOR_COPIES + MEMBER_COPIES * members
+    kept = rounds_left // run.rounds.fragments * members * update_bytes
+    copies = COORDINATOR_COPIES + member_copies(run) * members
     return kept + copies * FP32_BYTES * parameters
+
+
+def member_copies(run: RunDocument) -> int:
+    """Files of the size of the model that a member has on its disk."""
+    goes_on = run.rounds.fragments > 1 or run.rounds.overlap_steps > 0
+    return MEMBER_COPIES + (OWN_COPIES if goes_on else 0)
 
 
 def planned_parameters(run: RunDocument, federation: Path) -> int:

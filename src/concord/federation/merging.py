@@ -32,7 +32,7 @@ from concord.ledger.arithmetic import (
     round_weights,
     screen_update,
 )
-from concord.ledger.layouts import update_layout
+from concord.ledger.layouts import full_rounds, update_layout
 from concord.ledger.round_record import Contribution, RoundRecord
 from concord.update.combine import CombinedRound, RoundPaths
 from concord.update.payload import most_bytes
@@ -122,9 +122,8 @@ class RunState:
     @property
     def largest_update(self) -> int:
         """No update of this run has more bytes."""
-        sync = self.run.inner.state.every_rounds - 1  # a round in which state travels too
         specs = TensorFile(self.folder.objects.path(self._record.base)).specs
-        return most_bytes(update_layout(self.run, specs, sync))
+        return max(most_bytes(update_layout(self.run, specs, r)) for r in full_rounds(self.run))
 
     def inputs(self) -> RoundInputs:
         """What the next round starts from."""

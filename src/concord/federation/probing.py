@@ -95,8 +95,9 @@ class NetworkProber:
 def _moved(case: GateCase, updates: Mapping[str, ScreenedUpdate]) -> dict[str, FloatArray]:
     """The weights that a round of these updates would lead to."""
     merge, inputs = merge_of(case.inputs, updates), case.inputs
-    moved = {}
-    for name, array in base_weights(inputs.base_file).items():
-        rate = outer_rate_of(inputs, inputs.update_layout.by_name[name])
-        moved[name] = array - merge.tensor(name) * rate
+    moved = base_weights(inputs.base_file)
+    for entry in inputs.update_layout:
+        if entry.is_weight:
+            step = merge.tensor(entry.name) * outer_rate_of(inputs, entry)
+            moved[entry.name] = moved[entry.name] - step
     return moved

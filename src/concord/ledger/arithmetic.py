@@ -21,7 +21,13 @@ from concord.base.errors import DocumentError, RefusalReason, UpdateRefused
 from concord.base.tensors import FloatArray, TensorFile
 from concord.charter.run import RunDocument
 from concord.charter.schedule import first_step, inner_steps, outer_rate, rate_factor, total_steps
-from concord.ledger.layouts import step_layout, update_layout
+from concord.ledger.layouts import (
+    fragment_of,
+    own_rounds,
+    step_layout,
+    update_layout,
+    whole_step_layout,
+)
 from concord.update.combine import CombinedRound, RoundPaths, combine_round
 from concord.update.feedback import DEFAULT_BETA
 from concord.update.gauge import Gauge, UpdateNorms
@@ -78,6 +84,16 @@ class RoundInputs:
     @cached_property
     def step_layout(self) -> Layout:
         return step_layout(self.run, self.base_file.specs, self.round)
+
+    @property
+    def fragment(self) -> int | None:
+        """The part of the model that this round moves; None if it moves all of it."""
+        return None if self.run.rounds.fragments == 1 else fragment_of(self.run, self.round)
+
+    @property
+    def own_norms(self) -> NormHistory:
+        """Norms of earlier updates of the same tensors."""
+        return self.norm_history.of(self.fragment)
 
     @property
     def step_identity(self) -> UpdateIdentity:
@@ -171,7 +187,7 @@ def screen_update(
         sender=member,
         expected=expected,
         accepted=accepted,
-        history=inputs.norm_history,
+        history=inputs.own_norms,
         bounds=inputs.norm_bounds,
         norm_scale=inputs.norm_scale_of(member),
     )
@@ -304,6 +320,7 @@ def merge_round(
         identity=inputs.step_identity,
         paths=paths,
         gauge=gauge,
+        whole=whole_step_layout(run, inputs.base_file.specs, inputs.round),
     )
 
 
@@ -350,16 +367,17 @@ def next_history(inputs: RoundInputs, updates: Mapping[str, ScreenedUpdate]) -> 
     if inputs.steps:
         whole = inputs.norm_scale
         totals = [n * whole / inputs.norm_scale_of(m) for n, m in zip(totals, updates, strict=True)]
-    return inputs.norm_history.extended(
+    history = inputs.own_norms.extended(
         totals,
         norm_scale=inputs.norm_scale,
         groups={group: [one.groups[group] for one in norms] for group in groups},
     )
+    return inputs.norm_history.with_history(inputs.fragment, history)
 
 
 def norm_options(inputs: RoundInputs) -> NormOptions:
     """Norm control of this round: the running medians of the groups, at this round's rates."""
-    update, history = inputs.run.update, inputs.norm_history
+    update, history = inputs.run.update, inputs.own_norms
     known = {group: history.group_median(group) for group in history.groups}
     return NormOptions(
         update.norm_control,
@@ -377,14 +395,15 @@ def scales_nothing(inputs: RoundInputs, updates: Mapping[str, ScreenedUpdate]) -
 def norm_scale(run: RunDocument, round_: int) -> float:
     """What the schedule says norms are proportional to: the sum of the round's rate factors.
 
-    With error feedback an update also carries what earlier rounds left out, fading by beta a round:
+    Where a model is sent in parts, of all rounds since this part was sent. With error feedback an
+    update also carries what earlier ones of the same tensors left out, fading by beta each time:
     without that a falling rate would have honest updates refused.
     """
-    fading = DEFAULT_BETA if run.update.codec == "sparse" else 0.0
-    since = max(0, round_ - REMEMBERED_ROUNDS) if fading else round_
+    fading, turn = DEFAULT_BETA if run.update.codec == "sparse" else 0.0, run.rounds.fragments
+    back = min(REMEMBERED_ROUNDS, round_ // turn) if fading else 0
     scale = 0.0
-    for earlier in range(since, round_ + 1):
-        scale = fading * scale + _rate_sum(run, earlier)
+    for earlier in range(round_ - back * turn, round_ + 1, turn):
+        scale = fading * scale + sum(_rate_sum(run, one) for one in own_rounds(run, earlier))
     return scale or 1.0
 
 

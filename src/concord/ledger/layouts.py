@@ -3,6 +3,9 @@
 A base file holds the weights and, under names with a prefix (`second_moment/…`), the inner state
 that members share. Everything here follows from the base's names and shapes and from the run
 document, so coordinator, members and verifiers agree without asking.
+
+Where a run has fragments, each round has those tensors of one (`concord.update.fragments`): its
+weights, and the shared state of these.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from concord.base.errors import UpdateError
 from concord.base.roles import weight_role
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec
 from concord.charter.run import RunDocument
+from concord.update.fragments import fragments_of
 from concord.update.layout import COUNTS_NAME, SECOND_MOMENT, Entry, Layout, Role
 
 STATE_SEPARATOR = "/"
@@ -45,9 +49,26 @@ def parameter_count(base: Sequence[TensorSpec]) -> int:
 
 
 def syncs_state(run: RunDocument, round_: int) -> bool:
-    """Whether inner state travels in this round (0-based)."""
-    sync = run.inner.state
-    return sync.mode != "local" and (round_ + 1) % sync.every_rounds == 0
+    """Whether inner state travels in this round (0-based): every few turns of a fragment."""
+    sync, turn = run.inner.state, round_ // run.rounds.fragments
+    return sync.mode != "local" and (turn + 1) % sync.every_rounds == 0
+
+
+def fragment_of(run: RunDocument, round_: int) -> int:
+    """The fragment that a round (0-based) sends and moves."""
+    return round_ % run.rounds.fragments
+
+
+def full_rounds(run: RunDocument) -> range:
+    """One round of each fragment in which all of it travels that ever does."""
+    turn = run.rounds.fragments
+    first = turn * (run.inner.state.every_rounds - 1)
+    return range(first, first + turn)
+
+
+def own_rounds(run: RunDocument, round_: int) -> range:
+    """The rounds whose inner steps are in an update: since its fragment was sent last."""
+    return range(max(0, round_ - run.rounds.fragments + 1), round_ + 1)
 
 
 def update_layout(run: RunDocument, base: Sequence[TensorSpec], round_: int) -> Layout:
@@ -58,21 +79,45 @@ def update_layout(run: RunDocument, base: Sequence[TensorSpec], round_: int) -> 
     if run.mode == "sealed":
         return _layout(tuple(base), "fp32", "fp32" if syncs_state(run, round_) else None, False)
     state = run.inner.state.codec if syncs_state(run, round_) else None
-    return _layout(tuple(base), run.update.codec, state, run.update.rows == "token_counts")
+    counts = run.update.rows == "token_counts"
+    return _layout(tuple(base), run.update.codec, state, counts, *_part(run, round_))
 
 
 def step_layout(run: RunDocument, base: Sequence[TensorSpec], round_: int) -> Layout:
     """Layout of the encoded outer step that everybody applies."""
+    return _step_layout(run, base, round_, _part(run, round_))
+
+
+def whole_step_layout(run: RunDocument, base: Sequence[TensorSpec], round_: int) -> Layout:
+    """The same of all fragments: what the outer optimiser keeps is of all, in every round."""
+    return _step_layout(run, base, round_, (0, 1))
+
+
+def _step_layout(
+    run: RunDocument, base: Sequence[TensorSpec], round_: int, part: tuple[int, int]
+) -> Layout:
     codec = {"sparse": "sparse_down"}.get(run.update.down_codec, run.update.down_codec)
     state = run.inner.state.codec if syncs_state(run, round_) else None
-    return _layout(tuple(base), codec, state, False)
+    return _layout(tuple(base), codec, state, False, *part)
 
 
-@lru_cache(maxsize=8)
-def _layout(base: tuple[TensorSpec, ...], codec: str, state: str | None, counts: bool) -> Layout:
+def _part(run: RunDocument, round_: int) -> tuple[int, int]:
+    """The fragment of a round, and how many there are."""
+    return fragment_of(run, round_), run.rounds.fragments
+
+
+@lru_cache(maxsize=64)
+def _layout(
+    base: tuple[TensorSpec, ...],
+    codec: str,
+    state: str | None,
+    counts: bool,
+    fragment: int = 0,
+    fragments: int = 1,
+) -> Layout:
     """A layout; remembered, since every round of a run has one of a few."""
     entries = []
-    for spec in base:
+    for spec in base if fragments == 1 else _specs_of(base, fragment, fragments):
         if not is_state(spec.name):
             role = Role(weight_role(spec.name, spec.shape))
             # A norm or bias is a few hundred numbers: coarse codes would save nothing.
@@ -85,6 +130,12 @@ def _layout(base: tuple[TensorSpec, ...], codec: str, state: str | None, counts:
             Entry(TensorSpec(COUNTS_NAME, (_vocabulary_rows(base),)), Role.COUNTS, "fp32")
         )
     return Layout(tuple(entries))
+
+
+def _specs_of(base: Sequence[TensorSpec], fragment: int, fragments: int) -> list[TensorSpec]:
+    """The weights of a fragment, and the shared state of these."""
+    found = fragments_of(weight_specs(base), fragments)
+    return [s for s in base if found.get(s.name.rpartition(STATE_SEPARATOR)[2]) == fragment]
 
 
 def state_codec(codec: str, spec: TensorSpec) -> str:

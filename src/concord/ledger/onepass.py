@@ -70,7 +70,7 @@ def merge_gauged(
     for member, one in updates.items():
         check_norm(
             one.norms,
-            history=inputs.norm_history,
+            history=inputs.own_norms,
             bounds=inputs.norm_bounds,
             norm_scale=inputs.norm_scale_of(member),
         )

@@ -9,7 +9,7 @@ Names of what travels are those of the state, and `second_moment/rows/<tensor>` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -144,8 +144,12 @@ class SharedState:
         """What this member sends, sorted by name."""
         return self._view.pack(self._optimizer.read_state())
 
-    def load(self, mean: Mapping[str, FloatArray]) -> None:
+    def load(self, mean: Mapping[str, FloatArray], *, only: Collection[str] | None = None) -> None:
         """Continue from the mean over members.
+
+        Args:
+            mean: Every tensor that travels.
+            only: Names of those to take over; all others stay the member's own.
 
         Raises:
             CheckpointError: a tensor does not belong to this optimiser or holds impossible values.
@@ -156,4 +160,6 @@ class SharedState:
                 "shared state does not belong to this network and optimiser",
                 remedy="resume with the run document the base was made with",
             )
-        self._optimizer.load_state(self._view.unpack(mean, self._optimizer.read_state()))
+        taken = {name: array for name, array in mean.items() if only is None or name in only}
+        if taken:
+            self._optimizer.load_state(self._view.unpack(taken, self._optimizer.read_state()))

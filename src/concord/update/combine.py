@@ -73,6 +73,7 @@ def combine_round(
     identity: UpdateIdentity,
     paths: RoundPaths,
     gauge: Gauge | None = None,
+    whole: Layout | None = None,
 ) -> CombinedRound:
     """Merge, take the outer step, encode it, apply it, and write all three results.
 
@@ -85,11 +86,13 @@ def combine_round(
         options: Merge rules.
         outer: Outer optimiser.
         rate: Outer learning rate of an entry in this round.
-        step_layout: What is sent back: all weights, and the state that travelled, in the down
-            link's codecs.
+        step_layout: What is sent back: all weights that came, and the state that travelled, in the
+            down link's codecs.
         identity: Run, round and base of the step; its member is None.
         paths: Where to write.
         gauge: Sees the updates as they are decoded; see `Merge`.
+        whole: The step's layout with all tensors of the run, where a round moves a part of them;
+            what the outer optimiser keeps of the others stays as it is.
 
     Raises:
         UpdateError: base, updates and step layout do not belong together, or the step is not
@@ -106,6 +109,7 @@ def combine_round(
         step_layout=step_layout,
         identity=identity,
         paths=paths,
+        whole=whole,
     )
 
 
@@ -128,6 +132,7 @@ def combine_merged(
     step_layout: Layout,
     identity: UpdateIdentity,
     paths: RoundPaths,
+    whole: Layout | None = None,
 ) -> CombinedRound:
     """`combine_round` from the merge on: outer step, encoding, next base.
 
@@ -141,7 +146,8 @@ def combine_merged(
     _check_layouts(base, merge.layout, step_layout)
     with atomic_file(paths.step, durable=paths.durable) as stream:
         writer = PayloadWriter(stream, step_layout, identity)
-        round_ = _Round(merge, outer, rate, step_layout, outer_state, writer)
+        layouts = step_layout, step_layout if whole is None else whole
+        round_ = _Round(merge, outer, rate, layouts, outer_state, writer)
         specs = round_.state_specs()
         outer_digest = None
         if specs:
@@ -200,12 +206,12 @@ class _Round:
         merge: Merged,
         outer: OuterRule,
         rate: Callable[[Entry], float],
-        layout: Layout,
+        layouts: tuple[Layout, Layout],
         state: TensorFile | None,
         writer: PayloadWriter,
     ) -> None:
         self._merge, self._outer, self._rate, self._writer = merge, outer, rate, writer
-        self._layout = layout
+        self._layout, self._whole = layouts
         self._state = state
         if state is not None and state.specs != self.state_specs():
             raise CheckpointError(
@@ -213,7 +219,7 @@ class _Round:
             )
 
     def state_specs(self) -> list[TensorSpec]:
-        return sorted(spec for entry in self._layout for spec in self._kept(entry))
+        return sorted(spec for entry in self._whole for spec in self._kept(entry))
 
     def _kept(self, entry: Entry) -> list[TensorSpec]:
         """What is kept of an entry from round to round, sorted."""
@@ -224,7 +230,10 @@ class _Round:
 
     def run(self) -> Iterator[FloatArray]:
         """Encode every tensor's step; yield the outer state's tensors in order."""
-        for entry in self._layout:
+        for entry in self._whole:
+            if entry.name not in self._layout:
+                yield from self._unmoved(entry)
+                continue
             merged = self._merge.tensor(entry.name)
             if not entry.is_weight:
                 self._writer.add(merged)
@@ -244,6 +253,15 @@ class _Round:
                 yield new[spec.name.rpartition("#")[2]]
                 if self._state is not None:
                     self._state.let_go(spec.name)
+
+    def _unmoved(self, entry: Entry) -> Iterator[FloatArray]:
+        """What is kept of a tensor that this round leaves alone: as it was, or zeros."""
+        for spec in self._kept(entry):
+            if self._state is None:
+                yield np.zeros(spec.shape, np.float32)
+            else:
+                yield self._state[spec.name]
+                self._state.let_go(spec.name)
 
     def _old_state(self, entry: Entry) -> dict[str, FloatArray]:
         state = self._state

@@ -165,7 +165,7 @@ def encode_update(
         StorageError: the file cannot be written.
     """
     read = _reader(tensors)
-    residuals: dict[str, FloatArray] = {}
+    residuals = {} if feedback is None else feedback.to_arrays()  # of tensors that stay, too
     with atomic_file(target) if isinstance(target, Path) else nullcontext(target) as stream:
         writer = PayloadWriter(stream, layout, identity)
         for entry in layout:

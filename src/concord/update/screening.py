@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -28,6 +28,8 @@ NEEDED_ROUNDS = 3
 
 TOTAL = "total"
 """Over all weights; beside it a history names groups of tensors."""
+FRAGMENT_SEPARATOR = "/"
+"""In a record, between the number of a fragment and what is measured of it."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,18 @@ class NormHistory:
     medians: tuple[float, ...] = ()
     groups: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """The same of each group of tensors, with the lower of the middle two as the median."""
+    fragments: Mapping[int, NormHistory] = field(default_factory=dict)
+    """Where a model is sent in parts, the history of each; then there is nothing above."""
+
+    def of(self, fragment: int | None) -> NormHistory:
+        """The history of a fragment; of the whole, where there are none."""
+        return self if fragment is None else self.fragments.get(fragment, NormHistory())
+
+    def with_history(self, fragment: int | None, history: NormHistory) -> NormHistory:
+        """The same with another history of that fragment, or of the whole."""
+        if fragment is None:
+            return history
+        return replace(self, fragments={**self.fragments, fragment: history})
 
     def extended(
         self,
@@ -64,6 +78,13 @@ class NormHistory:
 
     def to_record(self) -> dict[str, tuple[float, ...]]:
         """As a round record keeps it; empty before the first round."""
+        if self.fragments:
+            histories = sorted(self.fragments.items())
+            return {
+                f"{number}{FRAGMENT_SEPARATOR}{name}": medians
+                for number, history in histories
+                for name, medians in history.to_record().items()
+            }
         return {TOTAL: self.medians, **self.groups} if self.medians else {}
 
     @classmethod
@@ -75,8 +96,17 @@ class NormHistory:
         """
         if not isinstance(value, Mapping) or not all(type(key) is str for key in value):
             raise DocumentError("is not a history of norms")
-        read = {group: _norms(found) for group, found in value.items()}
-        return cls(read.pop(TOTAL, ()), read)
+        read: dict[int | None, dict[str, tuple[float, ...]]] = {}
+        for name, found in value.items():
+            number, separator, group = name.rpartition(FRAGMENT_SEPARATOR)
+            if separator and not (number.isdecimal() and number.isascii()):
+                raise DocumentError("is not a history of norms")
+            read.setdefault(int(number) if separator else None, {})[group] = _norms(found)
+        whole = read.pop(None, {})
+        fragments = {
+            n: cls(groups.pop(TOTAL, ()), groups) for n, groups in read.items() if n is not None
+        }
+        return cls(whole.pop(TOTAL, ()), whole, fragments)
 
 
 def _longer(medians: tuple[float, ...], latest: float) -> tuple[float, ...]:

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from concord.base.errors import DocumentError
 from concord.base.tensors import FloatArray
+from concord.charter.run import RunDocument
 from concord.charter.schedule import first_step, rate_factor, total_steps
 from concord.data.scripts import ScriptCounter
 from concord.federation.folders import MemberFolder
@@ -48,6 +50,21 @@ class Hatched:
     auc: float
     epsilon: float
     recited: float
+
+
+def check_audits(run: RunDocument, *, where: object) -> None:
+    """Refuse to audit a run whose updates an audit could only see a part of.
+
+    Raises:
+        DocumentError: the model is sent in parts.
+    """
+    if run.rounds.fragments > 1:
+        raise DocumentError(
+            f"audits look at a whole model, and run {run.name} sends it in"
+            f" {run.rounds.fragments} fragments",
+            where=where,
+            remedy="set audit.every_rounds = 0, or ask for rounds.fragments = 1",
+        )
 
 
 class MemberAudit:

@@ -76,7 +76,8 @@ def _follow(folder: MemberFolder, inbox: queue.SimpleQueue[Frame]) -> None:
         match _decode(inbox.get()):
             case Steps() as steps:
                 local = None if steps.local is None else TensorFile(Path(steps.local))
-                inner.restore(TensorFile(Path(steps.base)), local, steps.round)
+                base = TensorFile(Path(steps.base))
+                inner.restore(base, local, steps.round, since=steps.since)
                 stats, _ = inner.take_steps(
                     steps.round,
                     steps.inner_steps,

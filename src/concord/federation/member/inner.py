@@ -18,7 +18,7 @@ from concord.charter.schedule import first_step, total_steps
 from concord.federation.member.ahead import mixed
 from concord.federation.member.network import build_network, over_vocabulary
 from concord.federation.member.text import MemberText
-from concord.ledger.layouts import base_state, base_weights, syncs_state
+from concord.ledger.layouts import base_state, base_weights, step_layout
 from concord.model.sharding import gather
 from concord.model.tensors import load_tensors, read_tensors
 from concord.train.distributed import shard_model
@@ -29,7 +29,7 @@ from concord.train.shared_state import SharedState
 
 FEEDBACK, OWN = "feedback/", "own/"
 """Beside the optimiser's state a member keeps what a sparse codec left out, and its own weights if
-it goes on from them."""
+it goes on from them: while its update travels, or in those fragments that did not."""
 
 
 class InnerTraining:
@@ -63,18 +63,26 @@ class InnerTraining:
     def load_weights(self, base: TensorFile) -> None:
         load_tensors(self.trainer.model, base_weights(base))
 
-    def restore(self, base: TensorFile, local: TensorFile | None, round_: int) -> None:
+    def restore(
+        self, base: TensorFile, local: TensorFile | None, round_: int, *, since: int
+    ) -> None:
         """Set network and optimiser as they must stand at the beginning of a round.
 
         Args:
             local: The member's own saved state; None for a newcomer.
+            since: The round (0-based) after whose steps it was saved. What has moved from that
+                round on is taken over from the base; the rest goes on from the member's own.
         """
-        self.load_weights(base)
+        weights, arrived = base_weights(base), None
+        if local is not None:
+            arrived = self._arrived(base, round_, since)
+            own = kept_under(OWN, local) if self.run.rounds.fragments > 1 else {}
+            weights |= {name: array for name, array in own.items() if name not in arrived}
+        load_tensors(self.trainer.model, weights)
         optimizer = self.trainer.optimizer
         optimizer.reset()
         optimizer.load_state(_optimizer_state(local))
-        if (round_ > 0 and syncs_state(self.run, round_ - 1)) or local is None:
-            self.shared.load(base_state(base))
+        self.shared.load(base_state(base), only=arrived)
 
     def restore_own(self, local: TensorFile) -> None:
         """Set network and optimiser as they stood when the update of this state was made."""
@@ -83,14 +91,26 @@ class InnerTraining:
         self.trainer.optimizer.load_state(_optimizer_state(local))
 
     def take_base(self, base: TensorFile, round_: int, *, blend: float) -> None:
-        """Mix a base that arrived late into the own weights; shared state is the base's."""
-        weights = base_weights(base)
-        if blend:
+        """Mix what the round before moved into the own weights; its shared state is the base's."""
+        weights, arrived = base_weights(base), self._arrived(base, round_, round_ - 1)
+        if blend or self.run.rounds.fragments > 1:
             own = read_tensors(self.trainer.model)
-            weights = {name: mixed(own[name], array, blend) for name, array in weights.items()}
+            weights = {
+                name: mixed(own[name], array, blend) if name in arrived else own[name]
+                for name, array in weights.items()
+            }
         load_tensors(self.trainer.model, weights)
-        if round_ > 0 and syncs_state(self.run, round_ - 1):
-            self.shared.load(base_state(base))
+        self.shared.load(base_state(base), only=arrived)
+
+    def _arrived(self, base: TensorFile, round_: int, since: int) -> frozenset[str]:
+        """Tensors that the rounds from `since` to the one before moved; of the last ones, as many
+        as there are fragments."""
+        first = max(0, round_ - self.run.rounds.fragments, min(since, round_ - 1))
+        return frozenset(
+            entry.name
+            for moved in range(first, round_)
+            for entry in step_layout(self.run, base.specs, moved)
+        )
 
     def take_steps(
         self,

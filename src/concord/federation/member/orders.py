@@ -34,6 +34,8 @@ class Steps(Document):
     attempt: Count = 0
     base: str
     local: str | None
+    since: Count = 0
+    """The round after whose steps `local` was saved."""
 
 
 class Measure(Document):

@@ -12,7 +12,7 @@ from concord.charter.schedule import first_step, inner_steps
 from concord.data.shard_index import read_index
 from concord.federation.folders import FederationFolder
 from concord.federation.launch import only_one
-from concord.federation.member.audit import Hatched, MemberAudit
+from concord.federation.member.audit import Hatched, MemberAudit, check_audits
 from concord.federation.member.audit_folder import AuditFolder
 from concord.federation.member.devices import choose_device
 from concord.federation.member.inner import InnerTraining
@@ -55,6 +55,7 @@ def rehearse(federation: FederationFolder, run: RunDocument, member: str) -> Reh
         FederationError: the run is going on.
     """
     own = federation.member(member)
+    check_audits(run, where=run.name)
     folder = RunFolder(federation.root, run.name)
     if not folder.root.exists():
         raise _not_begun(member, run)
@@ -67,7 +68,7 @@ def rehearse(federation: FederationFolder, run: RunDocument, member: str) -> Reh
         base = TensorFile(state.base_path)
         round_ = min(state.status.base_round, run.rounds.count - 1)
         steps = inner_steps(run.rounds, round_)
-        inner.restore(base, state.load_local(), round_)
+        inner.restore(base, state.load_local(), round_, since=state.local_round)
         audit = MemberAudit(own, text, inner.trainer)
         known = audit.look_at_canaries(first_step(run.rounds, round_))
         audit.look_before(round_, steps)

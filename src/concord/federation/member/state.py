@@ -109,6 +109,11 @@ class MemberState:
         committed = self.status.committed
         return None if committed is None else TensorFile(self._local_path(committed.update))
 
+    @property
+    def local_round(self) -> int:
+        """The round (0-based) after whose steps the state in force was saved."""
+        return 0 if self.status.committed is None else self.status.committed.round
+
     def _local_path(self, update: Digest) -> Path:
         return self._folder / f"local-{update.removeprefix('sha256:')[:32]}.tensors"
 

@@ -20,7 +20,7 @@ from concord.base.errors import CheckpointError, DocumentError
 from concord.base.tensors import FloatArray, TensorFile, write_tensors
 from concord.federation.frames import Frame
 from concord.federation.member.ahead import Ahead, joined
-from concord.federation.member.audit import MemberAudit
+from concord.federation.member.audit import MemberAudit, check_audits
 from concord.federation.member.devices import choose_device
 from concord.federation.member.group import Group, OneDevice
 from concord.federation.member.inner import FEEDBACK, OWN, InnerTraining, feedback_arrays
@@ -56,6 +56,8 @@ class _Trained:
 
     stats: InnerStats
     tensors: Mapping[str, FloatArray]
+    own: Mapping[str, FloatArray]
+    """The member's own weights, if it goes on from them."""
     base: TensorFile
 
 
@@ -87,6 +89,8 @@ class MemberTraining:
                 where=privacy_path(self._text.folder),
                 remedy="set devices = 1 in member.toml, or audit.every_rounds = 0",
             )
+        if audit.settings.every_rounds:
+            check_audits(self.run, where=privacy_path(self._text.folder))
         return audit
 
     def objection(self, steps: int, *, logged: Mapping[str, int]) -> str | None:
@@ -149,7 +153,8 @@ class MemberTraining:
                 done.tensors,
                 feedback=self._feedback(self.state.load_local()),
             )
-            self.state.save_pending(summary.digest, self._own_state(residual), plan.round)
+            state = self._own_state(done, residual)
+            self.state.save_pending(summary.digest, state, plan.round)
             if self._overlaps:
                 self._ahead = Ahead(summary.digest)
         return self._header(plan, done.stats, summary.digest), path
@@ -188,6 +193,11 @@ class MemberTraining:
         sharded, sensitive = self._group.ranks.sharded, self._text.sensitive.gradients()
         return bool(self.run.rounds.overlap_steps) and not sharded and not sensitive
 
+    @property
+    def _goes_on(self) -> bool:
+        """Whether something of the next round starts from this member's own weights."""
+        return self._overlaps or self.run.rounds.fragments > 1
+
     def train_sealed(
         self,
         plan: Train,
@@ -205,7 +215,7 @@ class MemberTraining:
             if not isinstance(done, _Trained):
                 return done
             masked = seal(done.tensors)
-            self.state.save_pending(masked.update, self._own_state(None))
+            self.state.save_pending(masked.update, self._own_state(done, None))
         return self._header(plan, done.stats, masked.update), masked
 
     @contextmanager
@@ -220,6 +230,7 @@ class MemberTraining:
             attempt=plan.attempt,
             base=str(self.state.base_path),
             local=None if local is None else str(local.path),
+            since=self.state.local_round,
         )
         with self._group.leading(order):
             yield self._take_steps(plan, local, interrupted, on_progress)
@@ -243,7 +254,7 @@ class MemberTraining:
         if ahead.taken:
             self._inner.take_base(base, plan.round, blend=self.run.rounds.overlap_blend)
         else:
-            self._inner.restore(base, local, plan.round)
+            self._inner.restore(base, local, plan.round, since=self.state.local_round)
         self._text.sensitive.charge(plan.inner_steps)
         if audited := self._audit.due(plan.round):
             self._audit.look_before(plan.round, plan.inner_steps, attempt=plan.attempt)
@@ -258,11 +269,12 @@ class MemberTraining:
         stats, counts_V = joined([*ahead.taken, rest])
         if stats.steps < plan.inner_steps:
             return None
-        differences = self._differences(base, counts_V)
+        own = read_tensors(self._trainer.model)
+        differences = self._differences(plan.round, base, own, counts_V)
         self._audit.remember(differences)
         if audited and (withheld := self._look(plan, base, differences)) is not None:
             return withheld
-        return _Trained(stats, differences, base)
+        return _Trained(stats, differences, own if self._goes_on else {}, base)
 
     def _catch_up(
         self,
@@ -369,26 +381,29 @@ class MemberTraining:
         return ErrorFeedback.from_arrays(feedback_arrays(local))
 
     def _differences(
-        self, base: TensorFile, counts_V: NDArray[np.int64]
+        self,
+        round_: int,
+        base: TensorFile,
+        own: Mapping[str, FloatArray],
+        counts_V: NDArray[np.int64],
     ) -> Mapping[str, FloatArray]:
         """The pseudo-gradient (base minus own weights), the shared state, and token counts."""
-        own = read_tensors(self._trainer.model)
-        tensors = {name: base[name] - array for name, array in own.items()}
+        sent = update_layout(self.run, base.specs, round_)
+        tensors = {name: base[name] - array for name, array in own.items() if name in sent}
         tensors |= self._shared.read()
         if self.run.update.rows == "token_counts":
             counted = over_vocabulary(self._trainer.model, counts_V)
             tensors[COUNTS_NAME] = counted.astype(np.float32)
         return tensors
 
-    def _own_state(self, residual: ErrorFeedback | None) -> dict[str, FloatArray]:
+    def _own_state(self, done: _Trained, residual: ErrorFeedback | None) -> dict[str, FloatArray]:
         """All of the optimiser's state: the shared part is needed between rounds that sync it.
 
         Who goes on from its own weights needs them and all state.
         """
         state = self._trainer.optimizer.read_state()
-        if self._overlaps:
-            own = read_tensors(self._trainer.model)
-            state |= {OWN + name: array for name, array in own.items()}
+        if self._goes_on:
+            state |= {OWN + name: array for name, array in done.own.items()}
         elif self.run.inner.state.every_rounds == 1:
             shared = {spec.name for spec in self._shared.specs()}
             state = {name: array for name, array in state.items() if name not in shared}

@@ -15,7 +15,7 @@ from typing import Any
 from concord.base.tensors import TensorSpec
 from concord.charter.run import RunDocument, parse_run
 from concord.charter.run_sections import ModelSpec, RosterMember
-from concord.federation.disk import COORDINATOR_COPIES, FIRST_SYMBOLS, FP32_BYTES, MEMBER_COPIES
+from concord.federation.disk import COORDINATOR_COPIES, FIRST_SYMBOLS, FP32_BYTES, member_copies
 from concord.federation.planning.network import (
     network_of,
     network_specs,
@@ -127,8 +127,8 @@ class Needs:
 
     @property
     def member_disk(self) -> int:
-        """Bytes: its base and the next one, its optimiser state before and after a round."""
-        return MEMBER_COPIES * self.base_bytes
+        """Bytes: its base and the next one, what it keeps of itself before and after a round."""
+        return member_copies(self.run) * self.base_bytes
 
 
 def needs_of(run: RunDocument) -> Needs:
