@@ -62,7 +62,7 @@ def wait_at_most(process, seconds):
 
 
 def run_here(federation, *arguments):
-    """Run to the end in this process, whose fork server has loaded everything once for all tests."""
+    """Run to the end in this process, whose fork server has loaded everything once."""
     with pytest.raises(SystemExit) as done:
         main(["run", str(federation.folder), *arguments])
     assert done.value.code in (0, None)

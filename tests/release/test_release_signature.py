@@ -36,7 +36,7 @@ def test_the_library_of_others_finds_an_altered_file(signed, tmp_path, name):
     before = file.read_bytes()
     try:
         file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
-        with pytest.raises(ValueError, match=f"Hash mismatch for '{name}'"):
+        with pytest.raises(ValueError, match=f"Hash mismatch for .*{name}"):
             check(release, public_pem(key), tmp_path)
     finally:
         file.write_bytes(before)
