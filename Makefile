@@ -157,14 +157,16 @@ bench-privacy: $(STAMP)  ## what updates give away, what audits and noise cost
 LLAMA := llama-cpp-python==0.3.36
 MODEL ?= demo/runs/demo/model
 PARALLEL ?= demo/parallel
+SPOKEN ?= am el ka sw ta th
 
 bench-serve: $(STAMP)  ## time to the first token of the served demo model, after make demo
 	$(BIN)/python benchmarks/first_token.py --model $(MODEL)
 
 bench-gguf: $(STAMP)  ## GGUF files in llama.cpp itself, after make demo; compiles it first, 25 minutes
 	@$(BIN)/python -c 'import llama_cpp' 2>/dev/null || $(PIP) install '$(LLAMA)'
-	$(BIN)/python benchmarks/gguf_export.py numpy --model $(MODEL) --parallel $(PARALLEL)
-	$(BIN)/python benchmarks/gguf_export.py logits --model $(MODEL) --parallel $(PARALLEL)
+	$(BIN)/python benchmarks/gguf_export.py numpy --model $(MODEL) --parallel $(PARALLEL) --languages '$(SPOKEN)'
+	$(BIN)/python benchmarks/gguf_export.py logits --model $(MODEL) --parallel $(PARALLEL) --languages '$(SPOKEN)'
+	$(BIN)/python benchmarks/gguf_export.py cuts --model $(MODEL) --parallel $(PARALLEL) --languages '$(SPOKEN)'
 
 clean:  ## remove what make made
 	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

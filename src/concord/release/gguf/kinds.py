@@ -1,8 +1,11 @@
 """In which form each tensor of a GGUF file is kept.
 
-    f16    matrices in half precision
+    f16    matrices in half precision; the embedding, which is also the output, in float32
     q8_0   matrices in blocks of 32 weights with one scale, 8 bits each
-    q4_0   the same with 4 bits; the embedding, which is also the output, keeps 8
+    q4_0   the same with 4 bits; the embedding keeps 8
+
+What rounds the output adds to every logit: with the embedding in half precision too, logits were
+off by a hundredth (`docs/benchmarks/gguf.md`). Who needs a small file takes another kind.
 
 Vectors (the norms) stay in float32: they are few, and each scales a whole row. A matrix whose rows
 are no multiple of 32 long cannot be cut into blocks and stays in f16.
@@ -30,7 +33,12 @@ _MATRICES = {
     "q8_0": GGMLQuantizationType.Q8_0,
     "q4_0": GGMLQuantizationType.Q4_0,
 }
-_READ_BY_EVERY_TOKEN = frozenset({"token_embd.weight", "output.weight"})
+_OUTPUT = frozenset({"token_embd.weight", "output.weight"})
+_OF_OUTPUT = {
+    "f16": GGMLQuantizationType.F32,
+    "q8_0": GGMLQuantizationType.Q8_0,
+    "q4_0": GGMLQuantizationType.Q8_0,
+}
 
 
 def kind_named(name: str) -> Kind:
@@ -51,9 +59,7 @@ def tensor_kind(name: str, shape: Sequence[int], kind: Kind) -> GGMLQuantization
     """Form of the tensor that GGUF calls `name`, of [rows, columns] or [values]."""
     if len(shape) < 2:
         return GGMLQuantizationType.F32
-    wanted = _MATRICES[kind]
-    if kind == "q4_0" and name in _READ_BY_EVERY_TOKEN:
-        wanted = GGMLQuantizationType.Q8_0
+    wanted = (_OF_OUTPUT if name in _OUTPUT else _MATRICES)[kind]
     block_size, _ = GGML_QUANT_SIZES[wanted]
     return wanted if shape[-1] % block_size == 0 else GGMLQuantizationType.F16
 
