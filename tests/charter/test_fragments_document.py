@@ -20,7 +20,6 @@ MOMENTUM = {"outer": {"momentum": 0.9}}
         (0, {}, "greater than or equal to 1"),
         (4, {"rounds": {"count": 3}}, "fragments must be at most count"),
         (4, {"model": {"layers": 2}}, "needs model.layers 3 or more"),
-        (5, {"model": {"layers": 8}}, "needs update.min_norm_ratio of at most 1/5"),
         (2, {"update": {"late": "correct", **MOMENTUM}}, "needs update.late 'refuse'"),
         (2, {"update": {"rows": "token_counts"}}, "needs update.rows 'uniform'"),
         (2, {"rounds": {"pace": "by_speed"}}, "needs rounds.pace 'equal'"),
@@ -48,7 +47,7 @@ def test_a_sealed_run_has_one_fragment():
         {"rounds": {"overlap_steps": 3}},
         {"update": {"codec": "sparse", "down_codec": "sparse"}},
         {"update": {"merge": "rda", "norm_control": "clip_groups", **MOMENTUM}},
-        {"model": {"continue_from": "model"}, "update": {"min_norm_ratio": 0.0}},
+        {"model": {"continue_from": "model", "layers": 1}},
     ],
 )
 def test_all_else_goes_with_them(sections):

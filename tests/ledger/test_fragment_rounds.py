@@ -6,7 +6,17 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from replaylab import EMBEDDING, MATRIX, MEMBERS, SPECS, arrays_of, document, header, play
+from replaylab import (
+    EMBEDDING,
+    MATRIX,
+    MEMBERS,
+    SPECS,
+    arrays_of,
+    document,
+    header,
+    play,
+    write_update,
+)
 
 from concord.base.digest import digest_file
 from concord.base.errors import (
@@ -165,6 +175,18 @@ def test_norms_are_reckoned_by_all_steps_since_the_fragment_was_sent():
     feeding = run_of("sparse")
     assert norm_scale(feeding, 3) == pytest.approx(6 + 0.95 * 6)
     assert norm_scale(feeding, 4) == pytest.approx(6 + 0.95 * (6 + 0.95 * 3))
+
+
+def test_who_trained_a_part_for_one_of_its_rounds_is_let_in_and_who_sends_nothing_is_not(tmp_path):
+    run = run_of("plain", {**PARTS, "fragments": 2}, state={"mode": "local"})
+    state = RunState(run, play(tmp_path, run, rounds=6).folder)
+    merge, rng = state.open_round(started_s=0.0), np.random.default_rng(1)
+    half = write_update(tmp_path, run, state, "fiji", rng, sizes={MATRIX: 0.2})
+    merge.accept("fiji", header(state, half), Frame(b"", half))
+    nothing = write_update(tmp_path, run, state, "peru", rng, sizes={MATRIX: 0.01})
+    with pytest.raises(UpdateRefused) as refused:
+        merge.accept("peru", header(state, nothing), Frame(b"", nothing))
+    assert refused.value.reason == RefusalReason.NORM_OUT_OF_BOUNDS
 
 
 @pytest.mark.parametrize("name", ["0/0/total", "x/total", "-1/total", "/total"])

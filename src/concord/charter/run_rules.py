@@ -95,10 +95,6 @@ def _fragment_faults(run: RunDocument, fragments: int) -> list[str]:
             run.model.continue_from is not None or fragments <= parts,
             f"model.layers {fragments - 1} or more: layers are not divided",
         ),
-        (
-            update.min_norm_ratio * fragments <= 1,
-            f"update.min_norm_ratio of at most 1/{fragments}: a newcomer trains its part one round",
-        ),
         (update.late == "refuse", "update.late 'refuse': a late update is of another part"),
         (update.rows == "uniform", "update.rows 'uniform': counts are of one round"),
         (run.rounds.pace == "equal", "rounds.pace 'equal': an update is made in several rounds"),

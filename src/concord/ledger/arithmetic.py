@@ -116,7 +116,10 @@ class RoundInputs:
 
     @property
     def norm_bounds(self) -> NormBounds:
-        return NormBounds(self.run.update.min_norm_ratio, self.run.update.max_norm_ratio)
+        """Where a model is sent in parts, who missed rounds trained a part for as little as one of
+        them."""
+        update = self.run.update
+        return NormBounds(update.min_norm_ratio / self.run.rounds.fragments, update.max_norm_ratio)
 
     @cached_property
     def norm_scale(self) -> float:
