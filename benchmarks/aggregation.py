@@ -27,7 +27,7 @@ from memory import Watch
 
 from concord.base.digest import digest_bytes, digest_file
 from concord.base.tensors import FloatArray, TensorFile, TensorSpec, write_tensors
-from concord.update.combine import RoundPaths, combine_round
+from concord.update.combine import RoundPaths, apply_step, combine_round
 from concord.update.layout import Entry, Layout, Role
 from concord.update.merge import Accepted, Merge, MergeOptions
 from concord.update.outer import OuterRule
@@ -150,7 +150,23 @@ def costs_side(folder: Path, layout: Layout, members: int) -> dict[str, float]:
     }
 
 
-SIDES = {"merge": merge_side, "round": round_side, "costs": costs_side}
+def unmoved_side(folder: Path, layout: Layout, members: int) -> dict[str, float]:  # noqa: ARG001
+    """What the next base takes of a core where a round moves nothing of it, in nanoseconds."""
+    specs = [entry.spec for entry in layout]
+    ones = np.ones(specs[0].shape, np.float32)
+    digest = write_tensors(folder / "base", specs, (ones for _ in specs), durable=False)
+    with (folder / "step").open("wb") as stream:
+        PayloadWriter(stream, Layout(()), UpdateIdentity(DIGEST, 0, digest, None)).finish()
+    spent_s = float("inf")
+    for _ in range(TRIES):
+        start_s = time.process_time()
+        step = UpdateFile(folder / "step", Layout(()))
+        apply_step(TensorFile(folder / "base"), step, folder / "new")
+        spent_s = min(spent_s, time.process_time() - start_s)
+    return {"unmoved_ns": 1e9 * spent_s / sum(spec.size for spec in specs)}
+
+
+SIDES = {"merge": merge_side, "round": round_side, "costs": costs_side, "unmoved": unmoved_side}
 
 
 def apart(*arguments: str) -> dict[str, Any]:
@@ -217,6 +233,9 @@ def costs(options: argparse.Namespace) -> None:
             found = side("costs", Path(name), counted)
         kinds = ("screen_ns", "merge_ns", "close_ns", "tensors_held")
         print(f"| {codec} |", " | ".join(f"{found[k]:.1f}" for k in kinds), "|", flush=True)
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        found = side("unmoved", Path(name), size)
+    print(f"a parameter that is not moved: {found['unmoved_ns']:.1f} ns")
 
 
 def large(options: argparse.Namespace) -> None:

@@ -42,6 +42,36 @@ def test_a_run_document_says_itself_what_is_trained(capsys, tmp_path):
     assert [row["codec"] for row in plan["rows"]] == ["int4", "int4"]
 
 
+def test_a_run_document_says_itself_how_much_is_trained_ahead_and_in_how_many_parts(
+    capsys, tmp_path
+):
+    path = tmp_path / "first.toml"
+    link = ("--link", "1Mbit", "--flops", "100G")
+    path.write_text(RUN)
+    plain = json.loads(concord(capsys, "bench", "plan", str(path), *link, "--json").out)
+    path.write_text(RUN + "overlap_steps = 5\nfragments = 2\n")
+    parts = json.loads(concord(capsys, "bench", "plan", str(path), *link, "--json").out)
+    (row,), (whole,) = parts["rows"], plain["rows"]
+    assert parts["fragments"] == 2
+    sizes = [plan["coordinator"]["int4"]["up_bytes"] for plan in (parts, plain)]
+    assert sizes[0] < 0.6 * sizes[1]
+    ahead_s = row["train_s"] / 4
+    assert row["round_s"] == pytest.approx(3 * ahead_s + max(ahead_s, row["exchange_s"]))
+    assert row["exchange_s"] < 0.6 * whole["exchange_s"]
+    said = concord(capsys, "bench", "plan", str(path), *link)
+    assert "a round, 25% of its steps ahead:" in said.out
+    assert "of the largest of 2 fragments" in said.out
+
+
+def test_parts_can_be_asked_for_where_there_is_no_document(capsys):
+    said = concord(capsys, *SMALL, "--codec", "int4", "--fragments", "4", "--overlap", "--json")
+    plan = json.loads(said.out)
+    assert plan["fragments"] == 4
+    assert plan["coordinator"]["int4"]["up_bytes"] < 0.3 * 0.52 * plan["parameters"]
+    for row in plan["rows"]:
+        assert row["round_s"] == pytest.approx(max(row["train_s"], row["exchange_s"]))
+
+
 def test_the_first_limit_is_the_one_that_is_used_most(capsys):
     said = concord(capsys, *SMALL, "--link", "1Gbit", "--codec", "int4", "--disk", "1GB")
     assert "disk " in said.out.splitlines()[-4]

@@ -12,7 +12,7 @@ from doclab import ROOT, read_page, table_rows
 from concord.charter.run import RunDocument, parse_run
 from concord.charter.run_sections import PLAIN_RULES, MergeRule
 from concord.federation.harm import HARM, harm_note
-from concord.federation.planning.needs import COSTS
+from concord.federation.planning.needs import COSTS, UNMOVED_NS
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -55,6 +55,7 @@ def test_plans_reckon_with_the_costs_that_the_page_gives() -> None:
         told[codec] = (screen_ns, merge_ns, round(close_ns), held)
     used = {c: (k.screen_ns, k.merge_ns, k.close_ns, k.tensors_held) for c, k in COSTS.items()}
     assert used == told
+    assert f"takes {UNMOVED_NS} ns all the same" in page.text
 
 
 @pytest.mark.parametrize("name", PAGES)

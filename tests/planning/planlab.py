@@ -21,9 +21,9 @@ def instant(count):
     return Setting(count, 0.0, 0, 0, 1e8)
 
 
-def period_s(setting, *, overlapped, who=None, closing=None, rounds=8):
+def period_s(setting, *, overlap, who=None, closing=None, rounds=8):
     """Time of one round, after the first ones."""
     who = who if who is not None else alike(setting)
-    found = Simulator(setting, who, closing or rule(), overlapped=overlapped).run(rounds)
+    found = Simulator(setting, who, closing or rule(), overlap=overlap).run(rounds)
     half = rounds // 2
     return (found[-1].committed_s - found[half - 1].committed_s) / (rounds - half)

@@ -36,8 +36,8 @@ def test_utilisation_is_that_of_the_link_law(bytes_, case):
     half = bytes_ * parameters / 2
     training = train_s(parameters=parameters, tokens=tokens, flops=FLOPS)
     setting = Setting(32, training, half, half, link_bits)
-    for overlapped, text in zip((False, True), wanted, strict=True):
-        percent = 100 * setting.utilisation(overlapped=overlapped)
+    for overlap, text in zip((0, 1), wanted, strict=True):
+        percent = 100 * setting.utilisation(overlap=overlap)
         assert f"{percent:.{len(text.partition('.')[2])}f}" == text
 
 
@@ -56,10 +56,10 @@ settings_of_members_alike = st.builds(
 
 
 @settings(max_examples=60)
-@given(settings_of_members_alike, st.booleans())
-def test_where_members_are_alike_the_simulator_finds_the_closed_form(setting, overlapped):
-    found = period_s(setting, overlapped=overlapped)
-    assert found == pytest.approx(setting.round_s(overlapped=overlapped), rel=1e-6)
+@given(settings_of_members_alike, st.sampled_from((0, 0.1, 0.5, 0.9, 1)))
+def test_where_members_are_alike_the_simulator_finds_the_closed_form(setting, overlap):
+    found = period_s(setting, overlap=overlap)
+    assert found == pytest.approx(setting.round_s(overlap=overlap), rel=1e-6)
 
 
 @settings(max_examples=40)
@@ -67,6 +67,6 @@ def test_where_members_are_alike_the_simulator_finds_the_closed_form(setting, ov
 def test_where_all_must_answer_the_slowest_member_sets_the_pace(setting, seconds):
     setting = replace(setting, members=len(seconds), hub_bits=math.inf, screen_s=0.0)
     who = members(*seconds, link_bits=setting.link_bits)
-    found = period_s(setting, overlapped=False, who=who)
-    slowest = replace(setting, train_s=max(seconds)).round_s(overlapped=False)
+    found = period_s(setting, overlap=0, who=who)
+    slowest = replace(setting, train_s=max(seconds)).round_s(overlap=0)
     assert found == pytest.approx(slowest, rel=1e-6)

@@ -1,6 +1,7 @@
 """Bytes: against networks that exist, and updates that were written."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ from concord.base.errors import DocumentError
 from concord.charter.run import RunDocument
 from concord.charter.run_sections import ModelSpec, RosterMember
 from concord.federation.disk import network_parameters
-from concord.federation.planning.needs import Needs, needs_of, needs_of_size, with_codec
+from concord.federation.planning.needs import (
+    Needs,
+    needs_of,
+    needs_of_size,
+    with_codec,
+    with_fragments,
+)
 from concord.federation.planning.network import network_of, network_specs, shared_specs
 from concord.ledger.layouts import update_layout
 from concord.model.build import ModelShape, build_model
@@ -79,6 +86,20 @@ def test_disk_of_the_coordinator_grows_by_every_update_of_every_round():
     needs = needs_of(document())
     per_round = needs.coordinator_disk(2) - needs.coordinator_disk(1)
     assert per_round == 2 * needs.up_bytes
+
+
+def test_fragments_divide_what_is_on_its_way_at_once_and_not_what_travels_in_a_turn():
+    whole = needs_of_size(7 * 10**9, 32, "int4")
+    parts = replace(whole, run=with_fragments(whole.run, 8))
+    kept = ((parts, 8), (whole, 1))
+    assert parts.up_bytes == pytest.approx(whole.up_bytes / 8, rel=0.15)
+    assert parts.down_bytes == pytest.approx(whole.down_bytes / 8, rel=0.15)
+    assert 8 * parts.mean_up_bytes == pytest.approx(whole.up_bytes, rel=1e-4)
+    turn, round_ = (n.coordinator_disk(2 * k) - n.coordinator_disk(k) for n, k in kept)
+    assert turn == pytest.approx(round_, rel=1e-4)
+    assert 8 * parts.screen_s == pytest.approx(whole.screen_s)
+    assert whole.merge_s / 8 < parts.merge_s < whole.merge_s / 4, "a whole base is written"
+    assert parts.member_disk > whole.member_disk
 
 
 def test_memory_of_the_coordinator_does_not_depend_on_the_number_of_members():

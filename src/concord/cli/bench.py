@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,12 @@ def plan(
     ),
     latency: str = typer.Option("150ms", help="One way."),
     codec: list[str] = typer.Option([], help="Codec up and down; may be repeated; all if none."),
-    overlap: bool = typer.Option(False, help="The next round is trained while the last travels."),
+    overlap: bool = typer.Option(
+        False, help="The next round is trained while the last travels; a run document says itself."
+    ),
+    fragments: int | None = typer.Option(
+        None, min=1, max=64, help="Parts of the model, one sent each round; as in a run document."
+    ),
     unequal: float = typer.Option(
         0.0, min=0.0, max=0.95, help="Simulate members whose speeds differ by so much each way."
     ),
@@ -63,9 +69,12 @@ def plan(
 
     Example: concord bench plan --parameters 7B --members 32 --tokens-per-round 15M --link 100Mbit
     """
+    from concord.federation.planning.needs import with_fragments
     from concord.federation.planning.plan import Machines, Work, row
 
     wanted = [_needs(run, parameters, members, name) for name in _codecs(run, codec)]
+    if fragments is not None:
+        wanted = [replace(one, run=with_fragments(one.run, fragments)) for one in wanted]
     first = wanted[0]
     machines = Machines(
         flops=quantity(flops, COUNTS, where="--flops"),
@@ -79,7 +88,7 @@ def plan(
     work = Work(
         round_tokens=_round_tokens(run, first, tokens_per_round),
         tokens=_tokens(run, first, tokens),
-        overlapped=overlap,
+        overlap=1.0 if overlap else first.overlap,
     )
     speeds = [quantity(text, BITS, where="--link") for text in link]
     groups = [[row(needs, bits, machines, work) for needs in wanted] for bits in speeds]

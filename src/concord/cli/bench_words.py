@@ -57,13 +57,13 @@ def tell_needs(wanted: Sequence[Needs], machines: Machines, work: Work) -> None:
     for line in columns(rows, indent="  "):
         say(line)
     hub = "as fast as all" if math.isinf(machines.hub_bits) else bits_shown(machines.hub_bits)
-    say(f"up, down: bytes of one member in one round; the coordinator's link: {hub}")
+    parts = "" if first.fragments == 1 else f", of the largest of {first.fragments} fragments"
+    say(f"up, down: bytes of one member in one round{parts}; the coordinator's link: {hub}")
 
 
 def tell_rows(first: Needs, groups: Sequence[Sequence[Row]], unequal: float) -> None:
     """Print a line for each link and codec."""
-    overlapped = groups[0][0].overlapped
-    say(f"\na round, {'overlapped' if overlapped else 'blocking'}:", style="bold")
+    say(f"\na round, {_overlap_words(groups[0][0].overlap)}:", style="bold")
     cells = [[*HEAD, *(["unequal"] if unequal else []), "first limit"]]
     for group in groups:
         cells += [_cells(first, one, unequal, best=one is choose(group)) for one in group]
@@ -75,6 +75,12 @@ def tell_rows(first: Needs, groups: Sequence[Sequence[Row]], unequal: float) -> 
         say(f"unequal: simulated, members' speeds from {1 - unequal:.0%} to {1 + unequal:.0%}")
 
 
+def _overlap_words(overlap: float) -> str:
+    if 0 < overlap < 1:
+        return f"{overlap:.0%} of its steps ahead"
+    return "overlapped" if overlap else "blocking"
+
+
 def _cells(first: Needs, row: Row, unequal: float, *, best: bool) -> list[str]:
     found = [
         bits_shown(row.link_bits),
@@ -83,8 +89,8 @@ def _cells(first: Needs, row: Row, unequal: float, *, best: bool) -> list[str]:
         seconds_shown(row.setting.exchange_s),
         seconds_shown(row.round_s),
         f"{row.days:,.1f} d",
-        f"{row.setting.utilisation(overlapped=False):.0%}",
-        f"{row.setting.utilisation(overlapped=True):.0%}",
+        f"{row.setting.utilisation(overlap=0):.0%}",
+        f"{row.setting.utilisation(overlap=row.overlap or 1):.0%}",
     ]
     if unequal:
         found.append(seconds_shown(simulated_s(row, spread=unequal, rule=rule_of(first))))
@@ -104,6 +110,7 @@ def plan_json(
     return {
         "parameters": first.parameters,
         "members": len(first.run.roster),
+        "fragments": first.fragments,
         "rounds": rounds,
         "work": asdict(work),
         "machines": asdict(machines) | {"hub_bits": _finite(machines.hub_bits)},
@@ -128,8 +135,8 @@ def plan_json(
                 "round_s": one.round_s,
                 "run_days": one.days,
                 "utilisation": {
-                    "blocking": one.setting.utilisation(overlapped=False),
-                    "overlapped": one.setting.utilisation(overlapped=True),
+                    "blocking": one.setting.utilisation(overlap=0),
+                    "overlapped": one.setting.utilisation(overlap=one.overlap or 1),
                 },
                 "unequal_round_s": _unequal_s(first, one, unequal),
                 "limits": {limit.name: limit.used for limit in one.limits},

@@ -3,8 +3,9 @@
     train       6 N D / F                           D tokens, F operations per second
     move        8 bytes / min(W, W_c / M) + latency W, W_c: a member's, the coordinator's link
     exchange    move(up) + M screen + merge + move(down)
-    blocking    train + exchange
-    overlapped  max(train, exchange)                the next round is trained meanwhile
+    round       (1 - f) train + max(f train, exchange)      f: share of a round's steps taken ahead
+    blocking    f = 0: train + exchange
+    overlapped  f = 1: max(train, exchange)         all of the next round is trained meanwhile
 
 With W_c large and nothing else to wait for, these are the link law of training by local steps:
 utilisation 1/(1 + 8bF/(6DW)) and min(1, 6DW/(8bF)), where b is bytes per parameter and round up and
@@ -52,12 +53,15 @@ class Setting:
         moves = self.move_s(self.up_bytes) + self.move_s(self.down_bytes)
         return moves + self.members * self.screen_s + self.merge_s
 
-    def round_s(self, *, overlapped: bool) -> float:
-        """Time from one committed round to the next."""
-        if overlapped:
-            return max(self.train_s, self.exchange_s)
-        return self.train_s + self.exchange_s
+    def round_s(self, *, overlap: float) -> float:
+        """Time from one committed round to the next.
 
-    def utilisation(self, *, overlapped: bool) -> float:
+        Args:
+            overlap: Share of a round's steps that members take while the one before is exchanged.
+        """
+        ahead_s = overlap * self.train_s
+        return self.train_s - ahead_s + max(ahead_s, self.exchange_s)
+
+    def utilisation(self, *, overlap: float) -> float:
         """Share of the time in which members train."""
-        return self.train_s / self.round_s(overlapped=overlapped)
+        return self.train_s / self.round_s(overlap=overlap)

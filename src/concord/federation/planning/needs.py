@@ -22,7 +22,7 @@ from concord.federation.planning.network import (
     optimizer_specs,
     shared_specs,
 )
-from concord.ledger.layouts import step_layout, update_layout
+from concord.ledger.layouts import full_rounds, step_layout, update_layout
 from concord.update.payload import most_bytes
 
 PROCESS_BYTES = 100 * 10**6
@@ -52,6 +52,9 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
     }
 )
 """Measured on 2026-11-26: docs/benchmarks/aggregation.md."""
+UNMOVED_NS = 3.5
+"""Of one core, for each parameter that a round leaves alone: it is in the next base (measured, on
+the same page)."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +82,50 @@ class Needs:
     def base_bytes(self) -> int:
         return FP32_BYTES * sum(spec.size for spec in self.base_specs)
 
-    @cached_property
+    @property
     def up_bytes(self) -> int:
-        """One member's update: header, weights, shared state."""
-        return most_bytes(update_layout(self.run, self.base_specs, self._syncing))
-
-    @cached_property
-    def down_bytes(self) -> int:
-        """The step that every member is sent."""
-        return most_bytes(step_layout(self.run, self.base_specs, self._syncing))
+        """One member's update: header, weights, shared state; of the largest fragment."""
+        return max(self._up_sizes)
 
     @property
-    def _syncing(self) -> int:
-        """A round in which all travels that ever does."""
-        return self.run.inner.state.every_rounds - 1
+    def down_bytes(self) -> int:
+        """The step that every member is sent, of the largest fragment."""
+        return max(self._down_sizes)
+
+    @property
+    def mean_up_bytes(self) -> float:
+        """One member's update, mean over fragments."""
+        return sum(self._up_sizes) / self.fragments
+
+    @property
+    def mean_down_bytes(self) -> float:
+        """The step, mean over fragments."""
+        return sum(self._down_sizes) / self.fragments
+
+    @cached_property
+    def _up_sizes(self) -> list[int]:
+        rounds = full_rounds(self.run)
+        return [most_bytes(update_layout(self.run, self.base_specs, r)) for r in rounds]
+
+    @cached_property
+    def _down_sizes(self) -> list[int]:
+        rounds = full_rounds(self.run)
+        return [most_bytes(step_layout(self.run, self.base_specs, r)) for r in rounds]
+
+    @property
+    def fragments(self) -> int:
+        """Parts of the model that travel in turn."""
+        return self.run.rounds.fragments
+
+    @property
+    def overlap(self) -> float:
+        """Share of a round's steps that members take while the update before travels."""
+        return self.run.rounds.overlap_steps / self.run.rounds.inner_steps
+
+    @property
+    def _moved(self) -> float:
+        """Parameters that a round moves, mean over fragments."""
+        return self.parameters / self.fragments
 
     @property
     def _cost(self) -> Cost:
@@ -100,13 +133,13 @@ class Needs:
 
     @property
     def screen_s(self) -> float:
-        return 1e-9 * self._cost.screen_ns * self.parameters
+        return 1e-9 * self._cost.screen_ns * self._moved
 
     @property
     def merge_s(self) -> float:
         cost = self._cost
-        members = len(self.run.roster)
-        return 1e-9 * (cost.merge_ns * members + cost.close_ns) * self.parameters
+        moved_ns = (cost.merge_ns * len(self.run.roster) + cost.close_ns) * self._moved
+        return 1e-9 * (moved_ns + UNMOVED_NS * (self.parameters - self._moved))
 
     @property
     def coordinator_memory(self) -> int:
@@ -116,7 +149,7 @@ class Needs:
 
     def coordinator_disk(self, rounds: int) -> int:
         """Bytes after so many rounds: every update stays, so that strangers can replay."""
-        kept = rounds * len(self.run.roster) * self.up_bytes
+        kept = rounds * len(self.run.roster) * sum(self._up_sizes) // self.fragments
         return kept + COORDINATOR_COPIES * self.base_bytes + self.down_bytes
 
     @property
@@ -144,9 +177,19 @@ def needs_of_size(parameters: int, members: int, codec: str) -> Needs:
         DocumentError: there is no such network or codec.
     """
     model, vocabulary = network_of(parameters)
-    return Needs(
-        with_codec(_document(model, members), codec), tuple(network_specs(model, vocabulary))
-    )
+    run = with_codec(_document(model, members), codec)
+    return Needs(run, tuple(network_specs(model, vocabulary)))
+
+
+def with_fragments(run: RunDocument, fragments: int) -> RunDocument:
+    """The same run with its model sent in so many parts.
+
+    Raises:
+        DocumentError: the run cannot have so many.
+    """
+    value: dict[str, Any] = run.model_dump(mode="json")
+    value["rounds"]["fragments"] = fragments
+    return parse_run(value, where="--fragments")
 
 
 def _document(model: ModelSpec, members: int) -> RunDocument:

@@ -45,8 +45,8 @@ class Work:
     """Of one member in one round."""
     tokens: float
     """Of all members in the whole run."""
-    overlapped: bool
-    """The next round is trained while the last is on its way."""
+    overlap: float = 0.0
+    """Share of a round that is trained while the one before is on its way."""
 
     def rounds(self, members: int) -> int:
         return max(1, math.ceil(self.tokens / (members * self.round_tokens)))
@@ -67,18 +67,18 @@ class Row:
     codec: str
     link_bits: float
     setting: Setting
-    overlapped: bool
+    overlap: float
     rounds: int
     limits: tuple[Limit, ...]
     """The one that is met first comes first."""
 
     @property
     def round_s(self) -> float:
-        return self.setting.round_s(overlapped=self.overlapped)
+        return self.setting.round_s(overlap=self.overlap)
 
     @property
     def utilisation(self) -> float:
-        return self.setting.utilisation(overlapped=self.overlapped)
+        return self.setting.utilisation(overlap=self.overlap)
 
     @property
     def days(self) -> float:
@@ -86,15 +86,18 @@ class Row:
 
 
 def row(needs: Needs, link_bits: float, machines: Machines, work: Work) -> Row:
-    """Reckon one codec, which is that of the run, over one link."""
+    """Reckon one codec, which is that of the run, over one link.
+
+    Where a model is sent in parts, a round has their mean size.
+    """
     members = len(needs.run.roster)
     setting = Setting(
         members=members,
         train_s=train_s(
             parameters=needs.parameters, tokens=work.round_tokens, flops=machines.flops
         ),
-        up_bytes=needs.up_bytes,
-        down_bytes=needs.down_bytes,
+        up_bytes=needs.mean_up_bytes,
+        down_bytes=needs.mean_down_bytes,
         link_bits=link_bits,
         hub_bits=machines.hub_bits,
         latency_s=machines.latency_s,
@@ -106,7 +109,7 @@ def row(needs: Needs, link_bits: float, machines: Machines, work: Work) -> Row:
         codec=needs.run.update.codec,
         link_bits=link_bits,
         setting=setting,
-        overlapped=work.overlapped,
+        overlap=work.overlap,
         rounds=rounds,
         limits=limits(needs, setting, machines, work),
     )
@@ -120,7 +123,7 @@ def limits(needs: Needs, setting: Setting, machines: Machines, work: Work) -> tu
     """
     rounds = work.rounds(setting.members)
     moves_s = setting.move_s(setting.up_bytes) + setting.move_s(setting.down_bytes)
-    days = rounds * setting.round_s(overlapped=work.overlapped) / DAY_S
+    days = rounds * setting.round_s(overlap=work.overlap) / DAY_S
     found = [
         Limit("memory", needs.coordinator_memory / machines.memory),
         Limit("devices", needs.member_memory / machines.devices),
@@ -150,7 +153,7 @@ def simulated_s(row: Row, *, spread: float, rule: ClosingRule) -> float:
     setting = row.setting
     speeds = _even(setting.members, spread)
     members = [SimulatedMember(setting.train_s / speed, setting.link_bits) for speed in speeds]
-    trace = Simulator(setting, members, rule, overlapped=row.overlapped).run(SIMULATED_ROUNDS)
+    trace = Simulator(setting, members, rule, overlap=row.overlap).run(SIMULATED_ROUNDS)
     half = SIMULATED_ROUNDS // 2
     return (trace[-1].committed_s - trace[half - 1].committed_s) / (SIMULATED_ROUNDS - half)
 

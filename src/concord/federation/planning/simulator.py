@@ -5,8 +5,8 @@ when a round closes, as in a run. A member whose update comes too late begins ag
 base. Nothing here knows of real time.
 
     blocking     a member trains on base k when it holds base k
-    overlapped   a member trains for round k when it holds base k - 1; it sends the update when it
-                 holds base k, so that its link carries one thing at a time
+    overlapped   it takes a share of the steps of round k ahead, when it holds base k - 1, and the
+                 others when it holds base k; its link carries one thing at a time
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ class _Member:
     """Newest base that it holds: so many rounds are in it."""
     training: int | None = None
     """Round that it trains for."""
+    ahead: int | None = None
+    """Round whose first steps it took ahead; it waits for the base to take the others from."""
     trained: int | None = None
     """Round whose update is made, and not sent yet."""
     sent: int = -1
@@ -83,7 +85,7 @@ class Simulator:
             are not used.
         members: Who they are.
         rule: When a round closes.
-        overlapped: Whether the next round is trained while the last is on its way.
+        overlap: Share of a round that is trained while the one before is on its way.
         absent: Members that are away in a round.
     """
 
@@ -93,11 +95,11 @@ class Simulator:
         members: Sequence[SimulatedMember],
         rule: ClosingRule,
         *,
-        overlapped: bool,
+        overlap: float,
         absent: Absent = lambda _: (),
     ) -> None:
         self._setting, self._members, self._rule = setting, members, rule
-        self._lead = 1 if overlapped else 0
+        self._overlap = overlap
         self._absent = absent
         self._now_s = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -159,20 +161,29 @@ class Simulator:
         following = max(place.held, place.sent + 1)
         if place.training is not None or place.trained is not None:
             return
-        if place.held >= following - self._lead and number not in self._absent(following):
-            self._train(number, place, following)
+        if number in self._absent(following):
+            return
+        if place.held >= following:
+            share = 1 - self._overlap if place.ahead == following else 1.0
+            self._train(number, place, following, share, ahead=False)
+        elif self._overlap and place.ahead != following and place.held >= following - 1:
+            self._train(number, place, following, self._overlap, ahead=True)
 
-    def _train(self, number: int, place: _Member, round_: int) -> None:
+    def _train(
+        self, number: int, place: _Member, round_: int, share: float, *, ahead: bool
+    ) -> None:
         place.training = round_
         place.began += 1
         began = place.began
 
         def end() -> None:
-            if place.began == began:
-                place.training, place.trained = None, round_
-                self._begin(number)
+            if place.began != began:
+                return
+            place.training = None
+            place.ahead, place.trained = (round_, None) if ahead else (None, round_)
+            self._begin(number)
 
-        self._after(self._members[number].train_s, end)
+        self._after(share * self._members[number].train_s, end)
 
     def _arrival(self, number: int) -> Callable[[], None]:
         round_ = self._places[number].sent
@@ -197,6 +208,8 @@ class Simulator:
                 place.began += 1
             if place.trained is not None and place.trained < place.held:
                 place.trained = None
+            if place.ahead is not None and place.ahead < place.held:
+                place.ahead = None
             self._begin(number)
 
         return come
@@ -246,7 +259,7 @@ class Simulator:
         self._state = self._call()
         for number, place in enumerate(self._places):
             self._up.cancel(number)
-            place.training = place.trained = None
+            place.training = place.trained = place.ahead = None
             place.sent = min(place.sent, self._state.round - 1)
             place.began += 1
             self._begin(number)
