@@ -108,7 +108,7 @@ class FlareRig:
         self.threads = []
         self.notes = []
 
-    def make_engine(self, most=MOST, pace=None, silence_s=20.0):
+    def make_engine(self, most=MOST, pace=None, silence_s=20.0, quiet_s=5.0):
         return FlareEngine(
             self.board.wire(COORDINATOR),
             MEMBERS,
@@ -117,6 +117,7 @@ class FlareRig:
             pace=pace or Pace(),
             ranges=RANGES,
             silence_s=silence_s,
+            quiet_s=quiet_s,
             look_s=0.05,
             stop_s=1.0,
         )

@@ -27,6 +27,7 @@ class Server:
         self.now_s = 0.0
         self.here = set(MEMBERS)
         self.killed = set()
+        self.runs_in = set()
         self.jobs = {}
         self.ends = {}
         self.aborted = []
@@ -38,6 +39,10 @@ class Server:
     def registered(self):
         self.answer()
         return {m: 0.0 if m in self.killed else self.now_s // 10 for m in self.here}
+
+    def runs(self, member, job):
+        self.answer()
+        return (member, job) in self.runs_in
 
     def submit(self, order):
         self.answer()
@@ -193,6 +198,29 @@ def test_no_segment_begins_for_a_killed_member_that_the_server_still_lists(serve
     server.at(100, lambda: server.stands(0, "finished"))
     assert drive(server)
     assert len(server.jobs) == 1
+
+
+def test_a_member_whose_process_is_still_there_is_waited_for(server):
+    """It stood still for a while, or its link did: it takes its seat again in the same segment."""
+    running(server, 0, 20)
+    server.runs_in.add(("peru", "job-0"))
+    for second in range(20, 60):
+        server.at(second, lambda: server.stands(0, "running", MEMBERS[:3]))
+    for second in range(60, 70):
+        server.at(second, lambda: server.stands(0, "running"))
+    server.at(70, lambda: server.stands(0, "finished"))
+    assert drive(server)
+    assert len(server.jobs) == 1
+
+
+def test_a_process_that_never_takes_its_seat_again_is_not_waited_for(server):
+    running(server, 0, 20)
+    server.runs_in.add(("peru", "job-0"))
+    for second in range(20, 100):
+        server.at(second, lambda: server.stands(0, "running", MEMBERS[:3]))
+    server.at(100, lambda: server.stands(0, "finished"))
+    assert drive(server)
+    assert len(server.jobs) == 2
 
 
 def test_an_old_segment_is_followed_without_a_pause(server):

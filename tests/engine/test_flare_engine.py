@@ -143,6 +143,31 @@ def test_a_silent_member_is_lost(tmp_path):
         rig.stop()
 
 
+def test_a_member_that_is_gone_is_missed_after_two_beats(tmp_path):
+    rig = FlareRig(tmp_path, quiet_s=0.4, beat_s=0.2)
+    rig.start()
+    try:
+        assert all_joined(rig.engine)
+        rig.board.kill("chad")
+        assert "reached" in wait(rig.engine, Lost, "chad", within_s=5.0).reason
+        assert rig.engine.waiting(0.0) == {"fiji"}
+    finally:
+        rig.stop()
+
+
+def test_a_member_that_says_nothing_and_answers_stays(tmp_path):
+    rig = FlareRig(tmp_path, quiet_s=0.2, beat_s=60.0)
+    rig.start()
+    try:
+        assert all_joined(rig.engine)
+        before = rig.board.asked.get((COORDINATOR, "chad", "beat"), 0)
+        while rig.board.asked.get((COORDINATOR, "chad", "beat"), 0) < before + 3:
+            time.sleep(0.01)
+        assert {"chad", "fiji"} <= rig.engine.waiting(0.0)
+    finally:
+        rig.stop()
+
+
 def test_members_wait_until_the_coordinator_is_in_charge(rig):
     for member in ("chad", "fiji"):
         rig.sit(member)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from concord.federation.engine.flare.wire import Answer, Unreachable
+from concord.federation.engine.flare.wire import Answer, NoWay, Unreachable
 
 Fault = Callable[[str, str, str, int], str]
 """Asker, peer, topic and how many such questions there were: "", "lost", "deaf" or "twice"."""
@@ -25,6 +25,7 @@ class Switchboard:
     bytes_answered: dict[tuple[str, str], int] = field(default_factory=dict)
     _answers: dict[tuple[str, str], Answer] = field(default_factory=dict)
     _cut: set[str] = field(default_factory=set)
+    _gone: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def wire(self, name: str) -> MemoryWire:
@@ -41,6 +42,10 @@ class Switchboard:
     def mend(self, name: str) -> None:
         self._cut.discard(name)
 
+    def kill(self, name: str) -> None:
+        """This party is gone, and everybody who asks it finds out at once."""
+        self._gone.add(name)
+
     def put_answer(self, name: str, topic: str, answer: Answer) -> None:
         with self._lock:
             self._answers[name, topic] = answer
@@ -50,13 +55,15 @@ class Switchboard:
             key = (asker, peer, topic)
             number = self.asked[key] = self.asked.get(key, 0) + 1
             answer = self._answers.get((peer, topic))
+        if peer in self._gone:
+            raise NoWay(peer)
         fault = self.fault(asker, peer, topic, number)
-        if answer is None or fault == "lost" or self._cut & {asker, peer}:
+        if answer is None or fault == "lost" or (self._cut | self._gone) & {asker, peer}:
             raise Unreachable(peer)
         data = answer(asker, memoryview(question))
         if fault == "twice":
             data = answer(asker, memoryview(question))
-        if fault == "deaf" or self._cut & {asker, peer}:
+        if fault == "deaf" or (self._cut | self._gone) & {asker, peer}:
             raise Unreachable(peer)
         with self._lock:
             total = self.bytes_answered.get((topic, asker), 0)

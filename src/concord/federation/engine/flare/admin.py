@@ -36,6 +36,12 @@ class FlareAdmin:
             found = session.get_system_info().client_info
             return {client.name: float(client.last_connect_time or 0.0) for client in found}
 
+    def runs(self, member: str, job: str) -> bool:
+        """Whether a member's site has a process for a job."""
+        with self._asking() as session:
+            found = session.get_client_job_status([member]) or []
+            return any(one.get("job_id") == job for one in found)
+
     def submit(self, order: Order) -> str:
         """Submit a segment's job: JSON alone, signed with the driver's key."""
         with tempfile.TemporaryDirectory() as scratch, self._asking() as session:

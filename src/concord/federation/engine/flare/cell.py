@@ -16,7 +16,7 @@ from nvflare.fuel.f3.cellnet.fqcn import FQCN
 from nvflare.fuel.f3.message import Message
 from nvflare.fuel.sec.authn import CellMessageAuthHeaderKey
 
-from concord.federation.engine.flare.wire import Answer, Unreachable
+from concord.federation.engine.flare.wire import Answer, NoWay, Unreachable
 
 CHANNEL = "concord"
 SERVER = "server"
@@ -53,6 +53,8 @@ class CellWire:
         except RuntimeError as error:  # the cell was stopped
             raise Unreachable(peer) from error
         code = reply.get_header(MessageHeaderKey.RETURN_CODE, ReturnCode.OK)
+        if code in (ReturnCode.TARGET_UNREACHABLE, ReturnCode.COMM_ERROR):
+            raise NoWay(peer)
         if code != ReturnCode.OK or not isinstance(reply.payload, bytes | bytearray | memoryview):
             raise Unreachable(peer)
         return memoryview(reply.payload)

@@ -61,6 +61,9 @@ class Admin(Protocol):
     def registered(self) -> dict[str, float]:
         """Members that are admitted, and when the server last heard of each, by its own clock."""
 
+    def runs(self, member: str, job: str) -> bool:
+        """Whether a member's site has a process for a job; asked of one that is there."""
+
     def submit(self, order: Order) -> str:
         """Submit a job; returns its id."""
 
@@ -86,6 +89,16 @@ class Pace:
 
 
 @dataclass
+class _Missing:
+    """A member that is not connected in a job."""
+
+    heard: float
+    """When the server had last heard of it when it was first missed."""
+    since_s: float
+    asked_s: float = float("-inf")
+
+
+@dataclass
 class _Job:
     id: str
     order: Order
@@ -96,8 +109,7 @@ class _Job:
     standing: Standing | None = None
     seen: set[str] = field(default_factory=set)
     """Members that were connected in it."""
-    missing: dict[str, float] = field(default_factory=dict)
-    """When the server had last heard of a member when it was first found not to be connected."""
+    missing: dict[str, _Missing] = field(default_factory=dict)
 
 
 @dataclass
@@ -286,8 +298,18 @@ class Driver:
         warming = set(job.order.members) - job.seen
         young = now_s - job.submitted_s < self._pace.warm_s
         outside = settled - present - (warming if young else set())
-        heard = self._known.heard
-        return {m for m in outside if heard[m] > job.missing.setdefault(m, heard[m])}
+        return {member for member in outside if self._has_left(job, member, now_s)}
+
+    def _has_left(self, job: _Job, member: str, now_s: float) -> bool:
+        """Whether a member's site is there, and has no process of this job that seats it again."""
+        heard = self._known.heard[member]
+        missing = job.missing.setdefault(member, _Missing(heard, now_s))
+        if heard <= missing.heard or now_s - missing.asked_s < self._pace.ask_s:
+            return False
+        if now_s - missing.since_s > self._pace.warm_s:
+            return True
+        missing.asked_s = now_s
+        return not self._admin.runs(member, job.id)
 
     def _promote(self) -> None:
         self._current, self._successor = self._successor, None

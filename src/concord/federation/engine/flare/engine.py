@@ -22,7 +22,7 @@ from concord.federation.engine.flare.counting import CountedWire
 from concord.federation.engine.flare.fetching import Fetcher, Ranges
 from concord.federation.engine.flare.line import Limits, Line, answer_lines, answered
 from concord.federation.engine.flare.offers import KnownDigests, Offers
-from concord.federation.engine.flare.wire import Unreachable, Wire
+from concord.federation.engine.flare.wire import NoWay, Unreachable, Wire
 from concord.federation.engine.flare.words import (
     Beat,
     Hello,
@@ -35,8 +35,12 @@ from concord.federation.messages import Encoder
 from concord.federation.sites.protocol import check_protocol
 
 SILENCE_S = 30.0
+QUIET_S = 4.0
+"""Two beats of a member: then it is asked itself."""
 LOOK_S = 1.0
-ASK_S = 5.0
+ASK_S = (1.0, 2.0, 5.0)
+"""How long a silent member may take to answer: of one that was killed a first question may be lost
+with its connection, and the next one finds no way; on a thin link an answer waits for others."""
 STOP_S = 3.0
 
 
@@ -57,6 +61,7 @@ class FlareEngine:
         pace: How slowly a payload may come.
         ranges: How much of one is asked for at once.
         silence_s: How long a member may say nothing before it counts as lost.
+        quiet_s: How long it may say nothing before it is asked.
         look_s: How often members are looked after.
         stop_s: How long the end waits for what is queued, and then for each line to end.
     """
@@ -71,6 +76,7 @@ class FlareEngine:
         pace: Pace | None = None,
         ranges: Ranges | None = None,
         silence_s: float = SILENCE_S,
+        quiet_s: float = QUIET_S,
         look_s: float = LOOK_S,
         stop_s: float = STOP_S,
     ) -> None:
@@ -82,6 +88,7 @@ class FlareEngine:
         self._known = KnownDigests()
         self._encode = Encoder()
         self._silence_s = silence_s
+        self._quiet_s = quiet_s
         self._look_s = look_s
         self._stop_s = stop_s
         self._lines: dict[str, Line] = {}
@@ -195,7 +202,7 @@ class FlareEngine:
                 silent_s = time.monotonic() - line.last_heard_s
                 if silent_s > self._silence_s:
                     line.end("nothing was heard of it any more")
-                elif silent_s > self._silence_s / 4 and not line.ended and not self._asks(line):
+                elif silent_s > self._quiet_s and not line.ended and not self._asks(line):
                     threading.Thread(target=self._ask_whether, args=(line,), daemon=True).start()
 
     def _asks(self, line: Line) -> bool:
@@ -206,11 +213,19 @@ class FlareEngine:
 
     def _ask_whether(self, line: Line) -> None:
         """Ask a silent member itself: the connection to a killed one is closed long before."""
-        try:
-            self._wire.ask(line.peer, "beat", pack(Beat(session=line.session)), ASK_S)
-        except Unreachable:
-            line.end("it cannot be reached any more")
+        beat = pack(Beat(session=line.session))
+        for last_s in ASK_S:
+            try:
+                self._wire.ask(line.peer, "beat", beat, last_s)
+            except NoWay:
+                line.end("it cannot be reached any more")
+            except Unreachable:
+                if time.monotonic() - line.last_heard_s > self._quiet_s:
+                    continue
+            else:
+                line.beat()
+            break
         else:
-            line.beat()
-            with self._lock:
-                self._asked.discard(line.session)
+            line.end("it cannot be reached any more")
+        with self._lock:
+            self._asked.discard(line.session)

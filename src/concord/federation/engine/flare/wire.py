@@ -13,6 +13,10 @@ class Unreachable(Exception):
     """No answer came. Never reaches a user: whoever asked tries again, or loses the peer."""
 
 
+class NoWay(Unreachable):
+    """Nobody of that name is connected, so that there is nothing to wait for."""
+
+
 class Wire(Protocol):
     """Questions and answers between named parties, each as bytes.
 
