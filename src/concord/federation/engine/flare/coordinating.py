@@ -47,12 +47,20 @@ def coordinate(
     try:
         return board.put(_segment(wire, federation, folder, order, board, aborted))
     except ConcordError as error:
-        return board.put("failed", error)
+        return board.put("failed", _if_away(federation) or error)
     except Exception as error:  # noqa: BLE001 - the boundary: FLARE is told that it failed
         fault = InternalError(f"the coordinator failed with {type(error).__name__}: {error}")
         return board.put("failed", fault)
     finally:
         board.close()
+
+
+def _if_away(federation: FederationFolder) -> StorageError | None:
+    """Where log or objects lie elsewhere and are away, nothing was lost: they may come back."""
+    for folder in (federation.log, federation.objects.root / "sha256"):
+        if not folder.is_dir():
+            return StorageError("is not there", where=folder, remedy="see whether its disk is")
+    return None
 
 
 def _segment(
