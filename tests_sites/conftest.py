@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "sites"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "cli"))
 
 from sitelab import NOW, secretariat
 
@@ -101,6 +102,7 @@ def copied(sites, tmp_path):
     """A member's site in a folder of its own, to be changed."""
 
     def copy(member):
-        return Path(shutil.copytree(sites.kit(member), tmp_path / member))
+        sockets = shutil.ignore_patterns("nursery")
+        return Path(shutil.copytree(sites.kit(member), tmp_path / member, ignore=sockets))
 
     return copy

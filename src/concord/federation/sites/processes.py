@@ -1,6 +1,7 @@
-"""The FLARE processes of one kit: started, watched, ended as a whole.
+"""The processes of one kit: started, watched, ended as a whole.
 
-FLARE adds one process per site and job; who ends only the first one leaves those behind.
+FLARE adds one process per site and job; who ends only the first one leaves those behind. Beside
+FLARE's, a member's site has its `nursery`, which begins to load at once.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from concord.base.errors import FederationError
 from concord.base.files import storage_errors
+from concord.federation.sites.nursery import SOCKET
 from concord.federation.sites.site_files import (
     REGISTRATION,
     Site,
@@ -21,6 +24,9 @@ from concord.federation.sites.site_files import (
 from concord.federation.sites.tree import end_tree
 
 STOP_S = 4.0
+BEAT_S = 2
+"""How often a member's site tells the server that it lives; FLARE's own is ten seconds, and a
+restarted member would wait as long until a segment begins for it."""
 MOST_LOG_BYTES = 4 << 20
 KEPT = frozenset(
     {
@@ -44,6 +50,10 @@ _MODULES = {
 }
 
 
+NURSERY = (sys.executable, "-u", "-m", "concord.federation.sites.nursery", ".")
+"""Run in the kit; ends when its input does, and so with whoever started it."""
+
+
 def environment(source: Path) -> dict[str, str]:
     """The environment of a site's processes.
 
@@ -58,6 +68,8 @@ def environment(source: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "NVFLARE_SECURE_LOGGING": "1",  # types of errors are logged, not their messages
+        # A job that a killed member does not report the end of holds its place for so long.
+        "NVFLARE_CLIENT_OUTCOME_WAIT_TIMEOUT": "30",
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
     }
@@ -69,7 +81,11 @@ def command(kit: Path, site: Site) -> list[str]:
     identity = (
         ["org=coordinator"]
         if site.role == "server"
-        else [f"uid={site.name}", f"org={organisation(kit)}"]
+        else [
+            f"uid={site.name}",
+            f"org={organisation(kit)}",
+            f"heart_beat_interval={BEAT_S}",
+        ]
     )
     return [
         sys.executable,
@@ -104,11 +120,17 @@ class SiteProcess:
     def __init__(self, kit: Path) -> None:
         self.kit = kit.resolve()
         self._process: subprocess.Popen[bytes] | None = None
+        self._nursery: subprocess.Popen[bytes] | None = None
         self._log_began = 0
 
     @property
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
+
+    @property
+    def pids(self) -> list[int]:
+        """The first process of each tree of this site."""
+        return [one.pid for one in (self._process, self._nursery) if one is not None]
 
     @property
     def log(self) -> Path:
@@ -128,14 +150,20 @@ class SiteProcess:
         check_site_files(self.kit)
         site = read_site(self.kit)
         self._log_began = self.log.stat().st_size if self.log.exists() else 0
-        output = self.kit / "process.txt"
+        if site.role == "member":
+            self._nursery = self._start(NURSERY, self.kit / "nursery.txt", stdin=subprocess.PIPE)
+        self._process = self._start(command(self.kit, site), self.kit / "process.txt")
+
+    def _start(
+        self, words: Sequence[str | Path], output: Path, stdin: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
         with storage_errors(output), output.open("wb") as stream:
             output.chmod(0o600)
-            self._process = subprocess.Popen(
-                command(self.kit, site),
+            return subprocess.Popen(
+                words,
                 cwd=self.kit,
                 env=environment(Path(__file__).parents[3]),
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -151,10 +179,14 @@ class SiteProcess:
 
     def stop(self, pause_s: float = STOP_S) -> None:
         """End the whole tree: ask, wait, kill what is left. Does nothing if it does not run."""
-        if self._process is not None:
-            end_tree(self._process.pid, pause_s=pause_s)
-            self._process.wait()
-            self._process = None
+        for process in (self._process, self._nursery):
+            if process is not None:
+                end_tree(process.pid, pause_s=pause_s)
+                process.wait()
+                if process.stdin is not None:
+                    process.stdin.close()
+        self._process = self._nursery = None
+        (self.kit / SOCKET).unlink(missing_ok=True)  # who copies the folder stumbles over it
 
     def __enter__(self) -> SiteProcess:
         self.start()

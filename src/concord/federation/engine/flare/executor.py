@@ -16,6 +16,7 @@ from nvflare.apis.signal import Signal
 
 from concord.base.errors import ConcordError, SiteRefused
 from concord.federation.engine.flare.cell import SERVER, CellWire
+from concord.federation.engine.flare.cradle import Cradle
 from concord.federation.engine.flare.seat import Refused, Seat
 from concord.federation.engine.hosting import Nursery
 from concord.federation.folders import MemberFolder
@@ -65,13 +66,13 @@ class RoundExecutor(Executor):  # type: ignore[misc]
         self._held.enter_context(hold(kit, fl_ctx.get_job_id()))
         sweep_aside(kit)
         member = MemberFolder(Path(site.folder))
-        nursery = Nursery(serve_member, MEMBER_PRELOADED)
+        cradle = Cradle(kit, member.id, member.root, Nursery(serve_member, MEMBER_PRELOADED))
         self._seat = Seat(
             CellWire(engine.get_cell().core_cell, fl_ctx.get_job_id()),
             SERVER,
             member.open_private(),
-            lambda: nursery.start(member.id, member.root),
-            warm=nursery.warm,
+            cradle.start,
+            warm=cradle.warm,
             note=LOG.info,
         )
         self._thread = threading.Thread(target=self._serve, name="seat", daemon=True)
