@@ -7,6 +7,8 @@ STAMP := $(VENV)/.concord-tools
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
+# Where it is set, each of the many processes would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 CORPORA ?= ../shared/corpora
 
 .PHONY: help demo test test-sites fuzz check format lint types contracts sizes setup clean \
