@@ -88,20 +88,6 @@ def test_everything_is_killed_at_any_moment(prepared, undisturbed, tmp_path):
     assert resume(federation) == undisturbed
 
 
-def test_the_coordinator_alone_is_killed_and_no_member_outlives_it(prepared, undisturbed, tmp_path):
-    federation = prepared.copy_to(tmp_path)
-    process = federation.start()
-    wait_for(federation.record(2).exists)
-    everyone = family(process)
-    assert len(members(process)) == 3
-    process.kill()
-    process.wait()
-    wait_for(lambda: all_gone(everyone), timeout_s=15)
-    process.communicate()
-    assert len(federation.bases()) < ROUNDS + 1
-    assert resume(federation) == undisturbed
-
-
 def test_a_member_that_is_killed_comes_back_and_the_run_ends_with_the_same_weights(
     prepared, undisturbed, tmp_path
 ):
@@ -117,16 +103,19 @@ def test_a_member_that_is_killed_comes_back_and_the_run_ends_with_the_same_weigh
     assert all_gone(everyone)
 
 
-def test_another_member_takes_the_role_within_a_round_and_the_run_ends_with_the_same_bases(
+def test_no_member_outlives_its_coordinator_and_with_another_the_run_ends_with_the_same_bases(
     prepared, undisturbed, tmp_path, capsys
 ):
     federation = prepared.copy_to(tmp_path)
     process = federation.start()
     wait_for(federation.record(2).exists)
-    for one in family(process):
-        with suppress(psutil.NoSuchProcess):
-            one.kill()
-    finish(process)
+    everyone = family(process)
+    assert len(members(process)) == 3
+    process.kill()
+    process.wait()
+    wait_for(lambda: all_gone(everyone), timeout_s=15)
+    process.communicate()
+    assert len(federation.bases()) < ROUNDS + 1
     taken = concord(
         capsys, "coordinator", "take", federation.folder, "--as", "fiji", "--with", "all"
     )
