@@ -45,13 +45,16 @@ def demo(
     from concord.cli.initialise import found_here, make_almanac_federation
     from concord.cli.observe import make_pages
     from concord.cli.pipeline import run_and_report
+    from concord.cli.say import say
     from concord.cli.watch import TerminalWatcher
     from concord.federation.datasets import describe_almanacs
+    from concord.federation.workers import warm_up
     from concord.observatory.pages.language import languages as all_languages
     from concord.observatory.terminal import print_report
 
     _prepare_folder(folder, force=force)
     began_s = time.monotonic()
+    warm_up()
     console = Console()
     console.print("Writing six nations' almanacs from Unicode CLDR …", style="dim")
     languages = make_almanac_federation(folder, MEMBERS, almanac_bytes=1_200_000, seed=seed)
@@ -79,24 +82,19 @@ def demo(
     pages = federation.root / "observatory"
     make_pages(federation.root, pages, all_languages())
     console.print(f"\nDone in {time.monotonic() - began_s:.0f} s.")
-    shown = (
+    without = f"none: needs {', '.join(lacking)} (pip install 'concord[release]')"
+    rows = [
         ("report", made.html),
         ("model", made.model),
-        (
-            "release",
-            release or f"none: needs {', '.join(lacking)} (pip install 'concord[release]')",
-        ),
-        ("pages", pages / "index.html"),
-    )
-    for name, path in shown:
-        console.print(f"{name:7} {path}", soft_wrap=True, highlight=False, markup=False)
-    console.print(f"check   concord verify {folder}", soft_wrap=True, highlight=False, markup=False)
-    if release is not None:
-        words = f"        concord release verify {release}"
-        console.print(words, soft_wrap=True, highlight=False, markup=False)
-    console.print(
-        f'try     concord chat {made.model} "…"', soft_wrap=True, highlight=False, markup=False
-    )
+        ("release", without if release is None else f"{release} (verified)"),
+        ("observatory", pages / "index.html"),
+        ("check", f"concord verify {folder}"),
+        ("", None if release is None else f"concord release verify {release}"),
+        ("try", f'concord chat {release or made.model} "…"'),
+    ]
+    for name, shown in rows:
+        if shown is not None:
+            say(f"{name:11} {shown}")
 
 
 def demo_choices(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import socket
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def fork_server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     return context
+
+
+def warm_up() -> None:
+    """Start the fork server now, and return at once: its libraries load beside other work."""
+    fork_server()
+    forkserver.ensure_running()
 
 
 def serve_member(stream: socket.socket, folder: Path) -> None:
