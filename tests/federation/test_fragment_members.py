@@ -7,17 +7,21 @@ import numpy as np
 import pytest
 import torch
 
+from concord.base.canonical import canonical_json
 from concord.base.digest import digest_bytes
 from concord.base.tensors import TensorFile
 from concord.charter.run import parse_run
 from concord.federation.folders import FederationFolder
+from concord.federation.gating import Gate
 from concord.federation.member.inner import OWN, InnerTraining
 from concord.federation.member.state import MemberState
 from concord.federation.member.text import MemberText
+from concord.federation.probing import NetworkProber
 from concord.federation.simulation import SimulatedMember, Simulation
 from concord.ledger.layouts import base_weights, step_layout, update_layout
 from concord.model.tensors import read_tensors
 from concord.model.tokenizer import END_TOKEN
+from concord.train.evaluate import heldout_sums
 from concord.update.payload import UpdateFile
 from tinymodels import byte_tokenizer
 
@@ -223,3 +227,38 @@ def test_what_a_sparse_codec_left_out_of_the_others_is_kept(federation, tmp_path
     first, second = residuals
     assert first.keys() < second.keys()
     assert all(np.array_equal(second[name], array) for name, array in first.items())
+
+
+def nats_per_token(federation, run, base, lines):
+    text = MemberText(federation.member("fiji"), run)
+    text.open(TOKENIZER)
+    inner = InnerTraining(text, device=torch.device("cpu"))
+    inner.load_weights(base)
+    tokenizer = text.tokenizer
+    sums = heldout_sums(
+        inner.trainer.model, lines, tokenizer.encode, start_id=tokenizer.end_id, context=16
+    )
+    return sums.nats / sums.tokens
+
+
+def test_a_gate_measures_what_the_update_of_a_fragment_does(federation, tmp_path):
+    """Against two runs to their end: one with fiji's update of the second round, one without."""
+    run = document(update={"down_codec": "fp32"}, gate={"harm": 1000.0})
+    lines = {"fj": ["na ni ko sa", "me kei na"]}
+    probes = tmp_path / "probes"
+    probes.write_bytes(canonical_json(lines))
+    gate = Gate(digest_bytes(b""), probes, NetworkProber())
+    simulation = Simulation(run, texts(federation, run), tmp_path / "all", gate=gate)
+    simulation.state.folder.objects.put(TOKENIZER)
+    without = Simulation(run, texts(federation, run), tmp_path / "without")
+    for one in (simulation, without):
+        one.train()
+    simulation.train()
+    without.train(adversary=lambda _, sent: [one for one in sent if one.member != "fiji"])
+    found = [
+        nats_per_token(federation, run, TensorFile(one.state.current.path), lines["fj"])
+        for one in (simulation, without)
+    ]
+    benefit = simulation.gate_findings[-1].benefits["fiji"]
+    assert benefit == pytest.approx(found[1] - found[0], abs=1e-5)
+    assert abs(benefit) > 1e-4
