@@ -74,6 +74,8 @@ class Condition:
     congestion: str = "cubic"
     delay_s: float = 0.075
     """One way: 150 ms there and back."""
+    fragments: int = 1
+    """Rounds are as many times shorter, and there are as many times more of them."""
 
 
 CONDITIONS = (
@@ -82,11 +84,13 @@ CONDITIONS = (
     Condition("100 Mbit/s, 1 % loss", 100, 0.01, overlap_steps=20, congestion="bbr"),
     Condition("20 Mbit/s, 1 % loss", 20, 0.01, overlap_steps=20, congestion="bbr"),
     Condition("20 Mbit/s, 1 % loss, sparse", 20, 0.01, 20, "sparse", congestion="bbr"),
+    Condition("20 Mbit/s, 1 % loss, in 4 parts", 20, 0.01, 5, congestion="bbr", fragments=4),
 )
 
 
 def document(condition: Condition, rounds: int, steps: int) -> RunDocument:
     """0.7 M parameters, long rounds: the law predicts more than nine tenths."""
+    rounds, steps = rounds * condition.fragments, steps // condition.fragments
     overlap = min(condition.overlap_steps, steps - 1)
     return parse_run(
         {
@@ -100,6 +104,7 @@ def document(condition: Condition, rounds: int, steps: int) -> RunDocument:
                 "inner_steps": steps,
                 "overlap_steps": overlap,
                 "overlap_blend": 0.25 if overlap else 0.0,
+                "fragments": condition.fragments,
                 "min_grace_s": 300.0,
                 "quorum": "1",
             },
