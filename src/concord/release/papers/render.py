@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from concord.base.canonical import canonical_json
 from concord.base.errors import DocumentError
 from concord.base.objects import ObjectStore
-from concord.release.papers import forms
+from concord.release.papers import eu_forms, forms
 from concord.release.papers.bom import bom
-from concord.release.papers.forms import Form, Maker
+from concord.release.papers.form import Form, Maker
 from concord.release.papers.openness import mof_document, openness_words, osaid_words
 from concord.release.papers.sections import Sections
 
@@ -188,8 +188,8 @@ PAPERS: tuple[Paper, ...] = (
         ("release", "architecture", "datasets", "measurements", "gates"),
         lambda given: _pretty(bom(given)),
     ),
-    *_form("papers/eu-training-summary", _DATA, forms.training_summary),
-    *_form("papers/model-documentation", (*_DATA, "compute"), forms.model_documentation),
+    *_form("papers/eu-training-summary", _DATA, eu_forms.training_summary),
+    *_form("papers/model-documentation", (*_DATA, "compute"), eu_forms.model_documentation),
     *_form("papers/copyright-policy", ("datasets", "gates", "contact"), forms.copyright_policy),
     *_form("papers/training-data-notice", ("members", "datasets"), forms.training_data_notice),
     Paper("papers/law-matrix.json", ("law",), _json),
