@@ -19,7 +19,7 @@ from doclab import read_page
 BLOCK = re.compile(r"(<!-- demo -->\n).*?(<!-- /demo -->)", re.DOTALL)
 SHOWN = (("demo: ", "Each model (row)"), ("The shared model continues", "real\t"))
 """Each part that is shown: how its first line begins, and the line that it ends before."""
-_FOLDER = re.compile(r"\S+(?=/runs/demo/)")
+_FOLDER = re.compile(r"/\S+(?=/(?:runs|releases|observatory)/)")
 
 
 def abridged(log: str) -> str:

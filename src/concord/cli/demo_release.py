@@ -48,6 +48,8 @@ def release_it(federation: FederationFolder, run: RunDocument, console: Console)
     for gate, party in tasks(office, (), ("all",)):
         if gate.blocking:
             row = run_one(office, runner, gate, party)
+            if row["result"] == "n/a":  # of a first release: it can be compared with none
+                continue
             words = f"  {row['gate']:14} {party:12} {row['result']:7} {row['found']}"
             console.print(words, markup=False, highlight=False, soft_wrap=True)
     _vote(office, model)
@@ -58,7 +60,8 @@ def release_it(federation: FederationFolder, run: RunDocument, console: Console)
     found = verify_release(release.root, clock=clock, federation=office.state.federation)
     console.print(f"Release {VERSION} is published, and verified from its folder alone:")
     for step in found.steps:
-        console.print(f"  {step.name:10} {step.found}", markup=False, highlight=False)
+        words = f"  {step.name:10} {step.found}"
+        console.print(words, markup=False, highlight=False, soft_wrap=True)
     return release.root
 
 
