@@ -17,7 +17,17 @@ from collections.abc import Iterable
 from concord.base.errors import SignatureRefused, StatementRefused
 from concord.charter.constitution import Charter
 from concord.ledger.entries import Entry
-from concord.ledger.state import aftermath, evidence, membership, oversight, rounds, votes
+from concord.ledger.state import (
+    aftermath,
+    commits,
+    evidence,
+    membership,
+    oversight,
+    rounds,
+    runs,
+    sealed_rounds,
+    votes,
+)
 from concord.ledger.state.library import Library
 from concord.ledger.state.model import State, put
 from concord.ledger.state.signers import (
@@ -229,7 +239,7 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
     run = library.run(statement.binding.run or "")
     match body:
         case RunOpening():
-            return rounds.open_run(state, body, statement, run)
+            return runs.open_run(state, body, statement, run)
         case RoundPlan():
             return rounds.plan_round(state, body, statement, charter, run)
         case Granted():
@@ -241,13 +251,13 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
         case GateReport():
             return rounds.report_gate(state, body, statement, run)
         case RoundCommitted():
-            return rounds.commit_round(state, body, statement, charter, run)
+            return commits.commit_round(state, body, statement, charter, run)
         case RoundVoid():
             return rounds.void_round(state, body, statement, run)
         case Measured() | MeasureRefused():
-            return rounds.measure(state, body, statement)
+            return runs.measure(state, body, statement)
         case RunClosed():
-            return rounds.close_run(state, body, statement, run)
+            return runs.close_run(state, body, statement, run)
         case (
             EpochOpened()
             | KeyShown()
@@ -256,9 +266,9 @@ def _in_a_run(state: State, statement: Statement, charter: Charter, library: Lib
             | CohortsDrawn()
             | KeysSealed()
         ):
-            return rounds.of_epoch(state, body, statement, run)
+            return sealed_rounds.of_epoch(state, body, statement, run)
         case SealSetUp() | MaskingSet() | UpdateCommitted() | SurvivorSet() | Unmasked():
-            return rounds.of_sealed_round(state, body, statement, run)
+            return sealed_rounds.of_sealed_round(state, body, statement, run)
         case CountsPlanned() | TokenizerLearned():
-            return rounds.of_counting(state, body, statement, run)
+            return sealed_rounds.of_counting(state, body, statement, run)
     raise StatementRefused(f"kind {statement.kind!r} has no rule")

@@ -15,7 +15,7 @@ from concord.ledger.state.library import Library
 from concord.ledger.state.membership import seat_member, set_member, unseat
 from concord.ledger.state.model import ProposalSeat, RunSeat, State, Vote, put
 from concord.ledger.state.release_gates import require_gates
-from concord.ledger.state.rounds import check_run
+from concord.ledger.state.runs import check_run
 from concord.ledger.statements.membership import MemberEntry
 from concord.ledger.statements.statement import Statement
 from concord.ledger.statements.votes import (
