@@ -196,8 +196,9 @@ def test_bits_per_byte_are_held_against_the_member_s_model_trained_alone(lab):
     with pytest.raises(DocumentError, match="no model trained alone"):
         lab.runner().measure(asked, "fiji")
     run = RunFolder(lab.federation.root, "tiny")
-    trained_alone(run, lab.run, other)
+    digest = trained_alone(run, lab.run, other)
     found_ = lab.runner().measure(asked, "fiji")
+    assert found_.details["other"] == digest
     assert found_.against is None
     assert float(found_.details["estimate"]) == pytest.approx(ours - theirs, abs=2e-5)
     assert ours - theirs - 0.2 < found_.measured["fiji"] < ours - theirs  # `min`: from below
@@ -208,11 +209,12 @@ def trained_alone(folder, run, network, **said):
     folder.create()
     first = RoundRecord(run=run.digest, round=0, previous=None, base="sha256:" + "1" * 64)
     folder.commit(first)
-    result = {"key": arm_key(run, first, "alone"), "arm": "alone/fiji", "sums": {}} | said
+    result = {"key": arm_key(run, first, "alone"), "arm": "alone/fiji", "sums": {}}
     result |= dict.fromkeys(("steps", "tokens", "flops", "seconds"), 0)
     (folder.root / "comparison").mkdir(exist_ok=True)
-    save_tensors(folder.root / "comparison" / "alone-fiji.tensors", network)
-    (folder.root / "comparison" / "alone-fiji.json").write_text(json.dumps(result))
+    result["weights"] = save_tensors(folder.root / "comparison" / "alone-fiji.tensors", network)
+    (folder.root / "comparison" / "alone-fiji.json").write_text(json.dumps(result | said))
+    return result["weights"]
 
 
 def test_a_model_that_was_trained_alone_in_another_run_is_not_compared(lab):
@@ -222,6 +224,10 @@ def test_a_model_that_was_trained_alone_in_another_run_is_not_compared(lab):
     trained_alone(run, lab.run, lab.bigram(2), key="sha256:" + "2" * 64)
     with pytest.raises(DocumentError, match="was trained alone in another run"):
         lab.runner().measure(asked, "fiji")
+    for said in ({"arm": "alone/peru"}, {"weights": "sha256:" + "3" * 64}, {"weights": ""}):
+        trained_alone(run, lab.run, lab.bigram(2), **said)
+        with pytest.raises(DocumentError, match="is not the model that was trained alone"):
+            lab.runner().measure(asked, "fiji")
     (run.root / "comparison" / "alone-fiji.json").write_text("{}")
     with pytest.raises(DocumentError, match="remove it"):
         lab.runner().measure(asked, "fiji")

@@ -55,8 +55,8 @@ def run_arm(job: ArmJob) -> ArmResult:
     model = build_network(job.run, texts[0].tokenizer, texts[0].continued_folder)
     load_tensors(model, base_weights(base))
     trained = _train(job, model, texts)
-    save_tensors(result_path.with_suffix(".tensors"), model)
-    result = _measure(job, model, texts, trained)
+    weights = save_tensors(result_path.with_suffix(".tensors"), model)
+    result = _measure(job, model, texts, trained).model_copy(update={"weights": weights})
     write_atomic(result_path, canonical_json(result.model_dump(mode="json")))
     return result
 

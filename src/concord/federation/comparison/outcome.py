@@ -60,6 +60,8 @@ class ArmResult(Document):
 
     key: Name
     arm: Name
+    weights: Name = ""
+    """Digest of the tensor file that lies beside it."""
     steps: Count
     tokens: Count
     flops: Count

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from concord.base.canonical import parse_json
+from concord.base.digest import digest_file
 from concord.base.errors import DocumentError
 from concord.charter.document import describe
 from concord.charter.run import RunDocument
@@ -40,17 +41,20 @@ def alone_weights(folder: RunFolder, run: RunDocument, member: str) -> Path:
     """Tensor file of the model that a member trained alone, in this very run.
 
     Raises:
-        DocumentError: there is none, what lies there is of another run document or first base, or
-            its result is damaged.
+        DocumentError: there is none, what lies there is of another run document, first base or
+            member, its weights are not those that were measured, or its result is damaged.
     """
     result = folder.root / "comparison" / f"alone-{member}.json"
     path, remedy = result.with_suffix(".tensors"), "concord run --resume --compare trains one"
     if not (result.is_file() and path.is_file()):
         message = "there is no model trained alone to compare with"
         raise DocumentError(message, where=path, remedy=remedy)
-    records = folder.records()
-    if not records or _read(result).key != arm_key(run, records[0][1], "alone"):
+    records, measured = folder.records(), _read(result)
+    if not records or measured.key != arm_key(run, records[0][1], "alone"):
         raise DocumentError("was trained alone in another run", where=path, remedy=remedy)
+    if measured.arm != f"alone/{member}" or digest_file(path) != measured.weights:
+        message = "is not the model that was trained alone and measured"
+        raise DocumentError(message, where=path, remedy=f"remove {result}; {remedy}")
     return path
 
 

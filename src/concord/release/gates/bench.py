@@ -114,13 +114,21 @@ class Bench:
         """The member's model trained alone, at equal tokens.
 
         Raises:
-            DocumentError: none was trained, or only in another run.
+            DocumentError: see `alone_file`.
         """
-        path = alone_weights(RunFolder(self.federation.root, self.run.name), self.run, member)
+        path = self.alone_file(member)
         folder = self.text(member).continued_folder
         network = build_network(self.run, self.tokenizer, folder)
         load_tensors(network, base_weights(TensorFile(path)))
         return network
+
+    def alone_file(self, member: str) -> Path:
+        """The tensor file of that model.
+
+        Raises:
+            DocumentError: none was trained, or only in another run, or it was altered since.
+        """
+        return alone_weights(RunFolder(self.federation.root, self.run.name), self.run, member)
 
     def text(self, member: str) -> MemberText:
         """A member's text, which lies here only at the member.

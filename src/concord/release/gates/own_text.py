@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from concord.base.digest import digest_file
 from concord.base.errors import DocumentError
 from concord.charter.gates import Gate
 from concord.federation.member.audit import heldout_rows
@@ -54,6 +55,8 @@ def bits_per_byte(bench: Bench, gate: Gate, member: str) -> Measurement:
     }
     if other is not None:
         details["bits_per_byte_of_other"] = repr(rounded(other.bits_per_byte))
+    if gate.compare == "alone":
+        details["other"] = digest_file(bench.alone_file(member))
     measured = {_slice(bench, gate, member): found.bound}
     return Measurement(measured, len(ours.nats), details, against)
 
