@@ -43,7 +43,8 @@ from concord.federation.frames import Frame, Payload
 from concord.federation.messages import MAX_MESSAGE_BYTES
 
 INLINE_BYTES = 1 << 20
-ANSWER_S = 30.0
+ANSWER_S = 20.0
+"""An answer lost with a link is waited for so long; less than a payload may stand still."""
 PATIENCE_S = 20.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
