@@ -46,8 +46,8 @@ test: $(STAMP)  ## all tests, in random order, on two processes
 test-pages: $(STAMP)  ## the public pages in a real browser (Debian: apt-get install chromium)
 	$(BIN)/pytest -s -p no:xdist tests/browser/browser_pages.py tests/browser/browser_proof.py
 
-test-sites: $(STAMP)  ## sites as real processes: intruders, jobs with code, kills; some minutes
-	$(BIN)/pytest tests_sites -p no:randomly -s -W ignore
+test-sites: $(STAMP)  ## sites as real processes: intruders, jobs with code, kills, faults; half an hour
+	$(BIN)/pytest tests_sites -p no:randomly -s -W ignore -o tmp_path_retention_policy=failed -o tmp_path_retention_count=1
 
 test-eval: $(STAMP)  ## gates by lm-evaluation-harness and Inspect; installs them first, some minutes
 	@$(BIN)/python -c 'import inspect_ai, lm_eval' 2>/dev/null || $(PIP) install -c requirements.lock --no-build-isolation -e '.[eval]'
