@@ -200,8 +200,7 @@ class Running:
 
     def job_process(self, site):
         """The newest job process of a site, if there is one."""
-        words = ("worker_process", "runner_process")
-        found = [p for p in self.tree(site) if any(word in " ".join(p.cmdline()) for word in words)]
+        found = [one for one in self.tree(site) if _is_of_a_job(one)]
         return max(found, key=psutil.Process.create_time, default=None)
 
     def member_process(self, member):
@@ -241,6 +240,14 @@ class Running:
                 resource.prlimit(
                     one.pid, resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY)
                 )
+
+
+def _is_of_a_job(process):
+    try:
+        words = " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
+    return "worker_process" in words or "runner_process" in words
 
 
 @contextmanager
