@@ -21,7 +21,8 @@ from concord.ledger.statements.sealing import (
     UpdateCommitted,
 )
 from concord.ledger.statements.votes import StartRun
-from concord.testing.history import History, RunHistory
+from concord.testing.history import History
+from concord.testing.run_history import RunHistory
 from concord.testing.sealed_history import sealed_run
 
 MEMBERS = ("chad", "fiji", "iran", "laos", "peru")

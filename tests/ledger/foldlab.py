@@ -21,7 +21,7 @@ from concord.ledger.state.model import State
 from concord.ledger.statements import membership, oversight, rounds, votes
 from concord.ledger.statements.statement import Author, Binding, Statement
 from concord.testing.founded import charter_toml
-from concord.testing.history import granted
+from concord.testing.run_history import granted
 
 MEMBERS = ("chad", "fiji", "peru", "togo")
 OVERSEERS = ("ada", "bo", "cyd")

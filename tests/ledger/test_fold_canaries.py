@@ -4,7 +4,8 @@ import pytest
 
 from concord.base.errors import StatementRefused
 from concord.ledger.statements.rounds import RoundVoid
-from concord.testing.history import History, granted
+from concord.testing.history import History
+from concord.testing.run_history import granted
 
 FIRST, OTHER = (f"sha256:{digit * 64}" for digit in "ab")
 

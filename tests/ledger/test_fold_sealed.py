@@ -11,7 +11,8 @@ from concord.ledger.statements.sealing import (
     EpochOpened,
     KeysClosed,
 )
-from concord.testing.history import History, granted
+from concord.testing.history import History
+from concord.testing.run_history import granted
 from concord.testing.sealed_history import SealedHistory, sealed_run
 
 MEMBERS = ("chad", "fiji", "iran", "laos", "peru")

@@ -5,7 +5,8 @@ import pytest
 from concord.base.errors import StatementRefused
 from concord.ledger.statements.gates import GateReport
 from concord.ledger.statements.rounds import RunOpening
-from concord.testing.history import History, granted
+from concord.testing.history import History
+from concord.testing.run_history import granted
 
 MEMBERS = ("chad", "fiji", "iran", "peru")
 WHY = {"peru": "quarantined: the probes are 0.100 nats per token better without it"}

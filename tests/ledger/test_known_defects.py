@@ -36,7 +36,8 @@ from concord.ledger.statements.rounds import UpdateSent
 from concord.ledger.statements.statement import Statement
 from concord.ledger.statements.votes import StartRun
 from concord.testing.founded import found
-from concord.testing.history import SPECS, History, Lie, member_entry, run_value
+from concord.testing.history import SPECS, History, member_entry, run_value
+from concord.testing.run_history import Lie
 from concord.testing.scripted_run import coordinating, scripted_engine
 from concord.update.payload import UpdateIdentity, encode_update
 from concord.update.weights import merge_weights

@@ -27,7 +27,7 @@ from concord.ledger.sealed.counts import counted, counts_vector, learned_tokeniz
 from concord.ledger.statements.counting import TokenizerLearned
 from concord.ledger.statements.rounds import Refused, RunOpening
 from concord.ledger.statements.sealing import UpdateCommitted
-from concord.testing.history import RunHistory
+from concord.testing.run_history import RunHistory
 
 OTHERS = tuple(m for m in MEMBERS if m != "iran")
 

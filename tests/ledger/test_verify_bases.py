@@ -13,7 +13,8 @@ from verifylab import CAP, MEMBERS, RUN, halved, verified
 
 from concord.base.errors import VerificationFailed
 from concord.base.tensors import TensorFile, write_tensors
-from concord.testing.history import History, Lie
+from concord.testing.history import History
+from concord.testing.run_history import Lie
 
 NOWHERE = "sha256:" + "0" * 64
 LAST = "(round-record by chad, round 4)"

@@ -31,7 +31,8 @@ from concord.ledger.entries import Entry, refuse_future
 from concord.ledger.round_record import RoundRecord
 from concord.ledger.state.apply import apply
 from concord.ledger.statements.rounds import UpdateSent
-from concord.testing.history import History, granted
+from concord.testing.history import History
+from concord.testing.run_history import granted
 from concord.update.payload import UpdateIdentity, encode_update
 
 CLOCK_SKEW_S = 600

@@ -43,7 +43,8 @@ from concord.ledger.statements.sealing import (
     UpdateCommitted,
 )
 from concord.ledger.statements.votes import StartRun
-from concord.testing.history import History, RunHistory, granted, run_value
+from concord.testing.history import History, run_value
+from concord.testing.run_history import RunHistory, granted
 from concord.update.combine import RoundPaths
 
 LATE = "late: no update before the round closed"
