@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from replaylab import (
     EMBEDDING,
     MATRIX,
@@ -31,7 +33,7 @@ from concord.federation.merging import RunState
 from concord.ledger.arithmetic import norm_scale
 from concord.ledger.layouts import step_layout, update_layout
 from concord.update.payload import UpdateIdentity, encode_update, most_bytes
-from concord.update.screening import NormHistory
+from concord.update.screening import NormBounds, NormHistory
 
 PARTS = {"count": 8, "inner_steps": 3, "fragments": 2}
 ROWS = f"second_moment/rows/{EMBEDDING}"
@@ -177,15 +179,31 @@ def test_norms_are_reckoned_by_all_steps_since_the_fragment_was_sent():
     assert norm_scale(feeding, 4) == pytest.approx(6 + 0.95 * (6 + 0.95 * 3))
 
 
-def test_who_trained_a_part_for_one_of_its_rounds_is_let_in_and_who_sends_nothing_is_not(tmp_path):
-    run = run_of("plain", {**PARTS, "fragments": 2}, state={"mode": "local"})
+@given(
+    st.lists(st.floats(0.01, 100), min_size=2, max_size=5),
+    st.floats(0, 1000),
+    st.floats(0, 1),
+    st.floats(1, 10),
+)
+def test_a_fragment_is_bound_as_it_is_in_a_whole_model(usual, norm, least, most):
+    """As an update whose other fragments have their usual norms, against the usual one."""
+    history = NormHistory(fragments={p: NormHistory((n,) * 3) for p, n in enumerate(usual)})
+    bounds = NormBounds(least, most, history.beside(0))
+    whole = np.sqrt(norm**2 + history.beside(0)) / np.linalg.norm(usual)
+    assume(all(abs(whole - ratio) > 1e-6 for ratio in (least, most)))
+    low, high = bounds.around(usual[0])
+    assert (low <= norm <= high) == (least <= whole <= most)
+
+
+def test_a_fragment_far_out_of_bounds_is_refused(tmp_path):
+    run = run_of("plain", state={"mode": "local"})
     state = RunState(run, play(tmp_path, run, rounds=6).folder)
     merge, rng = state.open_round(started_s=0.0), np.random.default_rng(1)
     half = write_update(tmp_path, run, state, "fiji", rng, sizes={MATRIX: 0.2})
     merge.accept("fiji", header(state, half), Frame(b"", half))
-    nothing = write_update(tmp_path, run, state, "peru", rng, sizes={MATRIX: 0.01})
+    huge = write_update(tmp_path, run, state, "peru", rng, sizes={MATRIX: 10.0})
     with pytest.raises(UpdateRefused) as refused:
-        merge.accept("peru", header(state, nothing), Frame(b"", nothing))
+        merge.accept("peru", header(state, huge), Frame(b"", huge))
     assert refused.value.reason == RefusalReason.NORM_OUT_OF_BOUNDS
 
 

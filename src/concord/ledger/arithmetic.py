@@ -116,10 +116,8 @@ class RoundInputs:
 
     @property
     def norm_bounds(self) -> NormBounds:
-        """Where a model is sent in parts, who missed rounds trained a part for as little as one of
-        them."""
-        update = self.run.update
-        return NormBounds(update.min_norm_ratio / self.run.rounds.fragments, update.max_norm_ratio)
+        update, beside = self.run.update, self.norm_history.beside(self.fragment)
+        return NormBounds(update.min_norm_ratio, update.max_norm_ratio, beside)
 
     @cached_property
     def norm_scale(self) -> float:

@@ -5,6 +5,7 @@ Pure: what is expected and what was accepted before come in, norms go out.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,13 @@ class NormHistory:
     def of(self, fragment: int | None) -> NormHistory:
         """The history of a fragment; of the whole, where there are none."""
         return self if fragment is None else self.fragments.get(fragment, NormHistory())
+
+    def beside(self, fragment: int | None) -> float:
+        """Squared norm that all other fragments usually have together, as far as it is known."""
+        if fragment is None:
+            return 0.0
+        others = (one.median for number, one in self.fragments.items() if number != fragment)
+        return math.fsum(median * median for median in others if median is not None)
 
     def with_history(self, fragment: int | None, history: NormHistory) -> NormHistory:
         """The same with another history of that fragment, or of the whole."""
@@ -131,6 +139,21 @@ class NormBounds:
 
     min_ratio: float = 0.25
     max_ratio: float = 4.0
+    beside: float = 0.0
+    """Where a model is sent in parts: squared norm that updates of the other parts usually have,
+    per unit of `norm_scale`. A part is judged as if they went with it, since an embedding by itself
+    is far less steady than a whole model."""
+
+    def around(self, median: float) -> tuple[float, float]:
+        """Least and largest norm where this is the usual one."""
+        if not self.beside:
+            return self.min_ratio * median, self.max_ratio * median
+        whole = median * median + self.beside
+        squares = (
+            ratio * ratio * whole - self.beside for ratio in (self.min_ratio, self.max_ratio)
+        )
+        least, most = (math.sqrt(max(0.0, square)) for square in squares)
+        return least, most
 
 
 @dataclass(frozen=True)
@@ -223,7 +246,7 @@ def check_norm(
     scaled_norm, median = norms.total / norm_scale, history.median
     if median is None:
         return
-    least, most = bounds.min_ratio * median, bounds.max_ratio * median
+    least, most = bounds.around(median)
     if not least <= scaled_norm <= most:
         raise UpdateRefused(
             RefusalReason.NORM_OUT_OF_BOUNDS,
