@@ -120,12 +120,15 @@ def test_members_started_again_before_every_round_come_to_the_same_bases(
     assert found["again"] == found["undisturbed"]
 
 
+def inner_of(federation):
+    text = MemberText(federation.member("fiji"), document())
+    text.open(TOKENIZER)
+    return InnerTraining(text, device=torch.device("cpu"))
+
+
 def restored(federation, base, local, round_, *, since):
     """Weights that fiji begins a round with."""
-    run = document()
-    text = MemberText(federation.member("fiji"), run)
-    text.open(TOKENIZER)
-    inner = InnerTraining(text, device=torch.device("cpu"))
+    inner = inner_of(federation)
     inner.restore(base, local, round_, since=since)
     return read_tensors(inner.trainer.model)
 
@@ -167,6 +170,24 @@ def test_it_takes_over_what_moved_since_and_goes_on_from_its_own_of_the_rest(
         np.testing.assert_array_equal(own[name], expected)
         differing += not np.array_equal(array, local[OWN + name])
     assert differing == len(own), "else one would not see what it goes on from"
+
+
+@pytest.mark.parametrize(("round_", "missed"), [(4, [3]), (5, [3, 4])])
+def test_who_was_left_out_of_a_mean_keeps_its_own_second_moments_where_they_are_larger(
+    federation, after_a_turn, round_, missed
+):
+    """A mean without the member: of rows that it alone uses there is next to nothing in it."""
+    base, local = after_a_turn
+    inner = inner_of(federation)
+    inner.restore(base, local, round_, since=2)
+    found = inner.trainer.optimizer.read_state()
+    for name, array in found.items():
+        sent = {name, name.replace("second_moment/", "second_moment/rows/")}
+        if name.startswith("second_moment/") and sent & moved_in(base, *missed):
+            (shared,) = [base[one] for one in sent if one in {spec.name for spec in base.specs}]
+            shared = np.broadcast_to(shared.reshape(-1, *(1,) * (array.ndim - 1)), array.shape)
+            np.testing.assert_array_equal(array, np.maximum(shared, local[name]))
+            assert not np.array_equal(array, shared)
 
 
 def test_a_newcomer_starts_from_the_whole_base(federation, after_a_turn):

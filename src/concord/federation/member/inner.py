@@ -7,7 +7,7 @@ comes out (see `group`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from concord.train.distributed import shard_model
 from concord.train.evaluate import HeldoutSums, heldout_sums
 from concord.train.loop import InnerStats, LocalTrainer
 from concord.train.ranks import ONE_PROCESS, Ranks
-from concord.train.shared_state import SharedState
+from concord.train.shared_state import SECOND_MOMENT, SharedState
 
 FEEDBACK, OWN = "feedback/", "own/"
 """Beside the optimiser's state a member keeps what a sparse codec left out, and its own weights if
@@ -83,6 +83,18 @@ class InnerTraining:
         optimizer.reset()
         optimizer.load_state(_optimizer_state(local))
         self.shared.load(base_state(base), only=arrived)
+        if local is not None and self.run.rounds.fragments > 1 and since < round_ - 1:
+            self._keep_larger(local, missed=self._arrived(base, round_, since + 1))
+
+    def _keep_larger(self, local: TensorFile, *, missed: Collection[str]) -> None:
+        """Where a mean of second moments was made without this member, keep its own if larger.
+
+        Of rows that it alone uses the others have next to nothing, and steps divide by the root.
+        """
+        optimizer = self.trainer.optimizer
+        own = {spec.name: array for spec, array in local.items() if spec.name in _moments(missed)}
+        now = optimizer.read_state()
+        optimizer.load_state({name: np.maximum(now[name], a) for name, a in own.items()})
 
     def restore_own(self, local: TensorFile) -> None:
         """Set network and optimiser as they stood when the update of this state was made."""
@@ -176,6 +188,12 @@ class InnerTraining:
         for _ in ("shared", "own"):
             for _, state in sorted(self.trainer.optimizer.states()):
                 gather(state)
+
+
+def _moments(travelled: Collection[str]) -> frozenset[str]:
+    """Second moments in the optimiser's own names, of those that travelled in some form."""
+    tensors = (name.rpartition("/")[2] for name in travelled if name.startswith(SECOND_MOMENT))
+    return frozenset(SECOND_MOMENT + name for name in tensors)
 
 
 def feedback_arrays(local: TensorFile | None) -> Mapping[str, FloatArray]:
