@@ -83,7 +83,7 @@ class InnerTraining:
         optimizer.reset()
         optimizer.load_state(_optimizer_state(local))
         self.shared.load(base_state(base), only=arrived)
-        if local is not None and self.run.rounds.fragments > 1 and since < round_ - 1:
+        if local is not None and since < round_ - 1:
             self._keep_larger(local, missed=self._arrived(base, round_, since + 1))
 
     def _keep_larger(self, local: TensorFile, *, missed: Collection[str]) -> None:
