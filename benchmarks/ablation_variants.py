@@ -23,13 +23,14 @@ BASE: dict[str, Any] = {
 REFERENCE: dict[str, Any] = {
     "inner.lr": 5e-3,
     "inner.matrix_lr": 5e-3,
+    "inner.beta2": 0.95,
     "update.outer.lr": 1.2,
     "update.outer.embedding_lr": sqrt(6),
     "comparison.pooled_lr": 5e-3,
     "comparison.pooled_matrix_lr": 5e-3,
 }
-"""Rates of the recipe that rows vary: those of one pooled model, with outer rates that suit them.
-They were the defaults until rows of this table gave better ones."""
+"""The recipe that rows vary: rates of one pooled model, with outer rates that suit them. It was
+the default until rows of this table gave a better one."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ MATRIX_RATE, OUTER = "inner.matrix_lr", "update.outer.lr"
 ADAMW = {"inner.optimizer": "adamw"}
 SLOW = {**inner(2.5e-3, 2.5e-3), **outer(2.4, 4.9)}
 FALLING = {"rounds.first_inner_steps": 35, "rounds.inner_steps": 5, "rounds.count": 30}
+LONG_MEMORY = {**SLOW, "inner.beta2": 0.99}
+LATE = {"update.outer.late_share": 0.2, "update.outer.late_factor": 0.5}
+BUFFERS = {"inner.state.mode": "averaged", "inner.state.codec": "int8"}
 BOTH_FP32 = {"update.codec": "fp32", "update.down_codec": "fp32"}
 FRAGMENTS_2 = {"rounds.fragments": 2, "rounds.inner_steps": 10}
 FRAGMENTS_4 = {"rounds.fragments": 4, "rounds.inner_steps": 5}
@@ -95,17 +99,31 @@ ARMS = (
     Arm("same text, shuffled over the members", text="shuffled"),
     Arm("inner state: whole second moment", {"inner.state.mode": "second_moment"}),
     Arm("inner rates 0.0035, outer 1.7 and 3.5", {**inner(3.5e-3, 3.5e-3), **outer(1.7, 3.5)}),
-    Arm("default: inner rates 0.0025, outer 2.4 and 4.9", SLOW),
+    Arm("slow inside: inner rates 0.0025, outer 2.4 and 4.9", SLOW),
     Arm("Muon inside at 0.0025, outer rate 2.4", {MATRIX_RATE: 2.5e-3, OUTER: 2.4}),
     Arm("inner rates 0.0017, outer 3.5 and 7.2", {**inner(1.7e-3, 1.7e-3), **outer(3.5, 7.2)}),
-    Arm("default, Muon momentum 0.95", {**SLOW, "inner.momentum": 0.95}),
-    Arm("default, Muon momentum 0.8", {**SLOW, "inner.momentum": 0.8}),
+    Arm("slow inside, Muon momentum 0.95", {**SLOW, "inner.momentum": 0.95}),
+    Arm("slow inside, Muon momentum 0.8", {**SLOW, "inner.momentum": 0.8}),
     Arm("inner rates 0.0025, outer 2.0 and 3.5", {**SLOW, **outer(2.0, 3.5)}),
-    Arm("default, fp32 up and down", {**SLOW, **BOTH_FP32}),
-    Arm("default, H falls from 35 to 5", {**SLOW, **FALLING}),
-    Arm("default, AdamW's beta2 0.99", {**SLOW, "inner.beta2": 0.99}),
-    Arm("default, AdamW's beta2 0.999", {**SLOW, "inner.beta2": 0.999}),
+    Arm("slow inside, fp32 up and down", {**SLOW, **BOTH_FP32}),
+    Arm("slow inside, H falls from 35 to 5", {**SLOW, **FALLING}),
+    Arm("default: slow inside, beta2 0.99", {**SLOW, "inner.beta2": 0.99}),
+    Arm("slow inside, beta2 0.999", {**SLOW, "inner.beta2": 0.999}),
     pooled("pooled Muon, beta2 0.99", 5e-3, **{"inner.beta2": 0.99}),
+    pooled("pooled Muon, rate 0.0035, beta2 0.99", 3.5e-3, **{"inner.beta2": 0.99}),
+    Arm("default, outer rates halved in the last fifth", {**LONG_MEMORY, **LATE}),
+    Arm(
+        "default, Muon's buffers averaged, outer rate 1.4",
+        {**LONG_MEMORY, **BUFFERS, OUTER: 1.4},
+    ),
+    Arm(
+        "default, Muon's buffers averaged, outer rate 0.9",
+        {**LONG_MEMORY, **BUFFERS, OUTER: 0.9},
+    ),
+    Arm(
+        "default, embedding's inner rate 0.0035, outer 3.5",
+        {**LONG_MEMORY, **inner(3.5e-3, 2.5e-3), **outer(2.4, 3.5)},
+    ),
     pooled("pooled Muon, 512 tokens", 5e-3, group="512", **{"inner.batch_tokens": 512}),
     Arm("512 tokens per member and step", {"inner.batch_tokens": 512}, group="512"),
     Arm("inner state: all moments averaged", {"inner.state.mode": "averaged"}),
@@ -124,8 +142,8 @@ ARMS = (
     Arm("outer rate of the body 2.0", {"update.outer.lr": 2.0}),
     Arm("two fragments of H = 20", FRAGMENTS_2),
     Arm("four fragments of H = 20", FRAGMENTS_4),
-    Arm("default, two fragments of H = 20", {**SLOW, **FRAGMENTS_2}),
-    Arm("default, four fragments of H = 20", {**SLOW, **FRAGMENTS_4}),
+    Arm("slow inside, two fragments of H = 20", {**SLOW, **FRAGMENTS_2}),
+    Arm("slow inside, four fragments of H = 20", {**SLOW, **FRAGMENTS_4}),
     Arm("reference, seed 1", {"seed": 1}, group="seed 1"),
     pooled("pooled Muon, rate 0.005, seed 1", 5e-3, group="seed 1", seed=1),
 )

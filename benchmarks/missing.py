@@ -30,6 +30,7 @@ from concord.federation.simulation import Sent, Simulation
 DEFAULTS = {
     "inner.lr": 2.5e-3,
     "inner.matrix_lr": 2.5e-3,
+    "inner.beta2": 0.99,
     "update.outer.lr": None,
     "update.outer.embedding_lr": None,
     "comparison.pooled_lr": None,

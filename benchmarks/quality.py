@@ -171,9 +171,10 @@ def measure_seed(
 
 
 def rates(run: RunDocument) -> str:
-    """Inner rate, outer rate of the body, outer rate of the embedding."""
+    """Inner rate, outer rate of the body, outer rate of the embedding, AdamW's beta2."""
     outer = (outer_rate(run, 0, embedding=embedding) for embedding in (False, True))
-    return " / ".join([f"{run.inner.matrix_lr:g}", *(f"{rate:.2f}" for rate in outer)])
+    shown = (f"{run.inner.matrix_lr:g}", *(f"{rate:.2f}" for rate in outer), f"{run.inner.beta2:g}")
+    return " / ".join(shown)
 
 
 def bits(arm: ArmResult) -> dict[str, float]:

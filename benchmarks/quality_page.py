@@ -46,7 +46,7 @@ def render(rows: Sequence[Row]) -> str:
         )
     lines += [
         "",
-        "`rates`: inner rate, outer rate of the body, outer rate of the embedding.",
+        "`rates`: inner rate, outer rate of the body, outer rate of the embedding, beta2 of AdamW.",
         "`B up`: bytes up per parameter and round, everything that an update carries.",
         "",
         *(summary(rates, rows) for rates in dict.fromkeys(row["rates"] for row in rows)),

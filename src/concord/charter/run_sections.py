@@ -117,7 +117,7 @@ class InnerSpec(Document):
     matrix_lr: Annotated[float, Field(gt=0)] = 2.5e-3
     """Muon's peak rate for body matrices, at the scale 0.2·√max(rows, columns)."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     batch_tokens: Positive = 512
