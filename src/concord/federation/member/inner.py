@@ -87,14 +87,15 @@ class InnerTraining:
             self._keep_larger(local, missed=self._arrived(base, round_, since + 1))
 
     def _keep_larger(self, local: TensorFile, *, missed: Collection[str]) -> None:
-        """Where a mean of second moments was made without this member, keep its own if larger.
+        """Where a mean of second moments was made without this member, put its share if larger.
 
         Of rows that it alone uses the others have next to nothing, and steps divide by the root.
+        Had it been there, the mean would hold its own divided by the number of members.
         """
-        optimizer = self.trainer.optimizer
+        optimizer, share = self.trainer.optimizer, np.float32(1 / len(self.run.roster))
         own = {spec.name: array for spec, array in local.items() if spec.name in _moments(missed)}
         now = optimizer.read_state()
-        optimizer.load_state({name: np.maximum(now[name], a) for name, a in own.items()})
+        optimizer.load_state({name: np.maximum(now[name], a * share) for name, a in own.items()})
 
     def restore_own(self, local: TensorFile) -> None:
         """Set network and optimiser as they stood when the update of this state was made."""
