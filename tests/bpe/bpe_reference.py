@@ -52,19 +52,22 @@ def pooled_merges(texts, merges, min_count):
     return made
 
 
-def parity_merges(texts, languages, parallel, merges, min_count, min_parallel):
-    """Parity training where members hide pairs that are born rarer than `min_count` with them.
+def parity_merges(texts, languages, parallel, merges, min_count, min_parallel, ends):
+    """Parity training, one merge at a time, where members hide pairs that are rare with them.
 
     Args:
         texts: Member to texts.
         languages: Member to languages.
         parallel: Language to sentences.
+        ends: Numbers of merges after which members told of the pairs born since the time before.
+            Those that are rarer than `min_count` then are hidden for good. Until then none is: a
+            merge of the same exchange must not have needed one.
     """
     words = {member: words_of(part) for member, part in texts.items()}
     sentences = {language: words_of(part) for language, part in parallel.items()}
     shown = {member: set() for member in texts}
     unmeasured = [m for m in sorted(texts) if not set(languages[m]) & set(parallel)]
-    young = range(FIRST_MERGE)
+    young = set(range(FIRST_MERGE))
     made = []
     while len(made) < merges:
         counts = {}
@@ -73,7 +76,13 @@ def parity_merges(texts, languages, parallel, merges, min_count, min_parallel):
             shown[member] |= {
                 p for p, number in now.items() if max(p) in young and number >= min_count
             }
+            if len(made) in ends:
+                shown[member] -= {
+                    p for p in shown[member] if max(p) in young and now[p] < min_count
+                }
             counts[member] = Counter({p: now[p] for p in shown[member] if now[p]})
+        if len(made) in ends:
+            young = set()
         pair = _parity_pick(
             counts, languages, sentences, unmeasured, len(made), min_count, min_parallel
         )
@@ -84,7 +93,7 @@ def parity_merges(texts, languages, parallel, merges, min_count, min_parallel):
             for name in group:
                 group[name] = [merged(word, pair, new) for word in group[name]]
         made.append(pair)
-        young = (new,)
+        young.add(new)
     return made
 
 
@@ -106,12 +115,18 @@ def _parity_pick(counts, languages, sentences, unmeasured, picked, min_count, mi
     return best(total(counts), min_count)
 
 
-def learn(session, texts, max_bytes=10**9):
-    """Run a session with one `CountingMember` for each entry of `texts`."""
+def learn(session, texts, max_bytes=10**9, ends=None):
+    """Run a session with one `CountingMember` for each entry of `texts`.
+
+    Args:
+        ends: Takes the number of merges made after each exchange.
+    """
     from concord.data.bpe import CountingMember
 
     members = {name: CountingMember(part, max_bytes=max_bytes) for name, part in texts.items()}
     answers = {}
     while (request := session.next_request(answers)) is not None:
         answers = {name: member.answer(request) for name, member in members.items()}
+        if ends is not None:
+            ends.add(len(session.vocabulary.merges))
     return session

@@ -45,7 +45,8 @@ OWN = {"mx": ("x",), "my": ("y",), "mz": ("z",)}
 
 def trained(texts, **options):
     options = {"merges": 150, "member_languages": OWN} | options
-    return learn(MergeSession(**options), texts)
+    ends = options.pop("ends", None)
+    return learn(MergeSession(**options), texts, ends=ends)
 
 
 def test_parity_makes_languages_pay_alike_where_ordinary_training_does_not(
@@ -62,8 +63,11 @@ def test_parity_makes_languages_pay_alike_where_ordinary_training_does_not(
 @pytest.mark.parametrize("min_parallel", [0, 2])
 def test_batches_across_languages_are_one_by_one_parity(texts, parallel, min_parallel):
     some = {member: part[:40] for member, part in texts.items()}
-    session = trained(some, parallel=parallel, merges=60, min_parallel_count=min_parallel)
-    assert session.vocabulary.merges == parity_merges(some, OWN, parallel, 60, 2, min_parallel)
+    session = trained(
+        some, parallel=parallel, merges=60, min_parallel_count=min_parallel, ends=(ends := set())
+    )
+    expected = parity_merges(some, OWN, parallel, 60, 2, min_parallel, ends)
+    assert session.vocabulary.merges == expected
     assert session.exchanges < 30
 
 
