@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from concord.release.papers.form import Form, Value, by_dataset, facts_of, part, undescribed
+from concord.release.papers.form import (
+    Form,
+    Value,
+    by_dataset,
+    facts_of,
+    part,
+    terms_of,
+    undescribed,
+)
 from concord.release.papers.sections import Sections
 
 
@@ -31,22 +39,10 @@ def training_summary(given: Sections) -> Form:
                     ("Modality", "text"),
                     ("Size of training text, range", _size_range(given)),
                     ("Size of training text, bytes by dataset", sizes),
-                    (
-                        "Kinds of content",
-                        by_dataset(given, lambda facts: facts["terms"]["description"]),
-                    ),
-                    (
-                        "Languages",
-                        by_dataset(given, lambda facts: facts["terms"]["languages"]),
-                    ),
-                    (
-                        "Regions that the text is from",
-                        by_dataset(given, lambda facts: facts["terms"]["origin"]),
-                    ),
-                    (
-                        "Period of collection",
-                        by_dataset(given, lambda facts: facts["terms"]["collected"]),
-                    ),
+                    ("Kinds of content", terms_of(given, "description")),
+                    ("Languages", terms_of(given, "languages")),
+                    ("Regions that the text is from", terms_of(given, "origin")),
+                    ("Period of collection", terms_of(given, "collected")),
                     ("Latest date of acquisition", _latest_day(given)),
                     ("Whether it is trained further on new text", None),
                 ],
@@ -57,16 +53,10 @@ def training_summary(given: Sections) -> Form:
                     ("Public datasets", "none is recorded as one"),
                     (
                         "Private datasets of the members, which never left them",
-                        by_dataset(given, lambda facts: facts["terms"]["sources"]),
+                        terms_of(given, "sources"),
                     ),
-                    (
-                        "Licences under which members hold them",
-                        by_dataset(given, lambda facts: facts["terms"]["licences"]),
-                    ),
-                    (
-                        "Rightsholders",
-                        by_dataset(given, lambda facts: facts["terms"]["rights_holder"]),
-                    ),
+                    ("Licences under which members hold them", terms_of(given, "licences")),
+                    ("Rightsholders", terms_of(given, "rights_holder")),
                     ("Crawled and scraped: crawlers and how they behave", None),
                     ("Crawled and scraped: period", None),
                     ("Crawled and scraped: top domains by size", None),
@@ -175,24 +165,15 @@ def model_documentation(given: Sections) -> Form:
                 "6 Data",
                 [
                     ("Type", "text"),
-                    (
-                        "Provenance",
-                        by_dataset(given, lambda facts: facts["terms"]["origin"]),
-                    ),
-                    ("How it was obtained", by_dataset(given, lambda f: f["terms"]["sources"])),
-                    (
-                        "How it was selected",
-                        by_dataset(given, lambda f: f["terms"]["community_review"]),
-                    ),
+                    ("Provenance", terms_of(given, "origin")),
+                    ("How it was obtained", terms_of(given, "sources")),
+                    ("How it was selected", terms_of(given, "community_review")),
                     ("Documents", by_dataset(given, lambda f: f["counts"]["documents"])),
-                    (
-                        "Scope and main characteristics",
-                        by_dataset(given, lambda f: f["terms"]["description"]),
-                    ),
+                    ("Scope and main characteristics", terms_of(given, "description")),
                     ("Curation: documents left out, and personal data", _curation(given)),
                     ("Known biases, how detected", None),
-                    ("Known biases", by_dataset(given, lambda f: f["terms"]["biases"])),
-                    ("Limitations", by_dataset(given, lambda f: f["terms"]["limitations"])),
+                    ("Known biases", terms_of(given, "biases")),
+                    ("Limitations", terms_of(given, "limitations")),
                     ("Unsuitable sources, how detected", None),
                     ("Members whose text is not described", undescribed(given) or "none"),
                 ],

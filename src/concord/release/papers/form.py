@@ -90,6 +90,11 @@ def by_dataset(given: Sections, pick: Callable[[dict[str, Any]], Value]) -> dict
     return {facts["place"]: pick(facts) for facts in facts_of(given)}
 
 
+def terms_of(given: Sections, field: str) -> dict[str, Value]:
+    """One term of each dataset's record."""
+    return by_dataset(given, lambda facts: facts["terms"][field])
+
+
 def undescribed(given: Sections) -> list[str]:
     """Members whose text no record describes, and records that are not at hand."""
     described = {one["member"] for one in given["datasets"] if one["facts"] is not None}

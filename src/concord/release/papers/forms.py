@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concord.release.papers.form import Form, by_dataset, part, undescribed
+from concord.release.papers.form import Form, by_dataset, part, terms_of, undescribed
 from concord.release.papers.sections import Sections
 
 
@@ -20,10 +20,7 @@ def copyright_policy(given: Sections) -> Form:
                         "1 This policy",
                         "rendered from the members' records at every release",
                     ),
-                    (
-                        "2 Lawful access",
-                        by_dataset(given, lambda facts: facts["terms"]["licences"]),
-                    ),
+                    ("2 Lawful access", terms_of(given, "licences")),
                     (
                         "3 Reservations of rights (RFC 9309 and others)",
                         None,
@@ -61,14 +58,8 @@ def training_data_notice(given: Sections) -> Form:
             part(
                 "Datasets",
                 [
-                    (
-                        "Sources or owners",
-                        by_dataset(given, lambda f: f["terms"]["rights_holder"]),
-                    ),
-                    (
-                        "How they further the purpose of the model",
-                        by_dataset(given, lambda f: f["terms"]["description"]),
-                    ),
+                    ("Sources or owners", terms_of(given, "rights_holder")),
+                    ("How they further the purpose of the model", terms_of(given, "description")),
                     (
                         "Number of data points",
                         by_dataset(given, lambda f: f["counts"]["documents"]),
@@ -76,9 +67,9 @@ def training_data_notice(given: Sections) -> Form:
                     ("Types of data points", "documents of text"),
                     (
                         "Protected by copyright, or in the public domain",
-                        by_dataset(given, lambda f: f["terms"]["licences"]),
+                        terms_of(given, "licences"),
                     ),
-                    ("Purchased or licensed", by_dataset(given, lambda f: f["terms"]["consent"])),
+                    ("Purchased or licensed", terms_of(given, "consent")),
                     (
                         "Personal information",
                         by_dataset(given, lambda f: f["personal_data"]["documents"]),
@@ -88,7 +79,7 @@ def training_data_notice(given: Sections) -> Form:
                         "Cleaning and processing",
                         by_dataset(given, lambda f: f["personal_data"]["treatment"]),
                     ),
-                    ("Period of collection", by_dataset(given, lambda f: f["terms"]["collected"])),
+                    ("Period of collection", terms_of(given, "collected")),
                     ("First used", None),
                     ("Synthetic data", None),
                     ("Members whose text is not described", undescribed(given) or "none"),
