@@ -25,6 +25,7 @@ from concord.train.evaluate import heldout_sums
 from concord.update.payload import UpdateFile
 from tinymodels import byte_tokenizer
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 MEMBERS = {"fiji": "na ni ko sa me kei", "laos": "ban xang muang nam fai"}
 TOKENIZER = byte_tokenizer(END_TOKEN).to_str().encode()
 RUN = {
@@ -52,14 +53,6 @@ def document(**changes):
     for section, fields in changes.items():
         value[section] = value.get(section, {}) | fields
     return parse_run(value)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-import torch
 
 from concord.base.errors import DocumentError, MemberFailed, MessageRefused
 from concord.base.tensors import TensorFile
@@ -28,6 +27,7 @@ from concord.federation.watcher import Watcher
 from concord.ledger.layouts import base_weights
 from concord.testing.founded import found
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 MEMBERS = {"fiji": "na ni ko sa me kei", "laos": "ບໍ່ ແລະ ທີ່ ໃນ ຂອງ"}
 RUN = {
     "name": "tiny",
@@ -54,14 +54,6 @@ RUN = {
     "evaluation": {"every_rounds": 1, "heldout_share": 0.2},
 }
 FOLLOWER = "concord.federation.member.follower"
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def plant(root, devices=2):

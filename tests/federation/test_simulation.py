@@ -9,7 +9,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import torch
 
 from concord.base.tensors import TensorFile
 from concord.charter.run import parse_run
@@ -23,6 +22,7 @@ from concord.federation.watcher import Watcher
 from concord.ledger.layouts import base_weights
 from concord.testing.founded import found
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 MEMBERS = {"fiji": "na ni ko sa me kei", "laos": "ບໍ່ ແລະ ທີ່ ໃນ ຂອງ"}
 RUN = {
     "name": "tiny",
@@ -48,14 +48,6 @@ RUN = {
     "update": {"codec": "sparse", "rows": "token_counts"},
     "evaluation": {"every_rounds": 0, "heldout_share": 0.2},
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
