@@ -10,7 +10,6 @@ handed to the caller.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -234,12 +233,3 @@ def member_error(member: str, failed: Failed) -> ConcordError:
     if failed.code in kinds:
         return kinds[failed.code](failed.message, where=where)
     return MemberFailed(f"[{failed.code}] {failed.message}", where=where)
-
-
-def agreed_first_base(places: dict[str, Place]) -> Digest | None:
-    """The digest of the seeded first base that most ready members built, if more than half did."""
-    votes = Counter(place.ready.first_base for place in places.values() if place.ready is not None)
-    if not votes:
-        return None
-    digest, count = min(votes.items(), key=lambda item: (-item[1], item[0]))
-    return digest if 2 * count > votes.total() else None

@@ -32,9 +32,10 @@ from concord.federation.assembly import (
     Departure,
     Phase,
     Tokenizer,
-    agreed_first_base,
 )
+from concord.federation.byte_counter import ByteCounter
 from concord.federation.chronicle import Chronicle
+from concord.federation.first_base import fetch_first_base
 from concord.federation.gating import Gate, findings
 from concord.federation.merging import OpenMerge, RunState
 from concord.federation.messages import (
@@ -42,10 +43,8 @@ from concord.federation.messages import (
     Cosigned,
     Evaluate,
     Finish,
-    FirstBase,
     Progress,
     Said,
-    SendBase,
 )
 from concord.federation.records import Evaluation, RunFolder
 from concord.federation.rounds import (
@@ -130,7 +129,7 @@ class Coordinator:
         self._pause = pause
         self._patience_s = max(witness_patience_s, run.rounds.min_grace_s)
         self._state: RunState | None = None
-        self._counted: dict[str, tuple[int, int]] = {}
+        self._bytes = ByteCounter(assembly.engine, run.member_ids)
         self._starting = True
         self._rule = ClosingRule.of(run.rounds, lambda members: weights_fault(run, members))
 
@@ -163,7 +162,7 @@ class Coordinator:
             self._wait_for_seats()
             if self._starting:
                 # What brought members to their seats belongs to no round.
-                self._traffic_since_last_round()
+                self._bytes.since_last()
                 self._starting = False
             self._round(state)
             paused = self._pause() and state.committed < self._run.rounds.count
@@ -191,35 +190,10 @@ class Coordinator:
         return RunState.resume(self._run, self._folder)
 
     def _found(self) -> RunState:
-        """Agree on the seeded first base, fetch it once, and commit it as record 0.
-
-        Every member builds the first base from the run document; the digest that more than half
-        of them found is the base, and its bytes are checked against it.
-        """
+        """Agree on the seeded first base, fetch it once, and commit it as record 0."""
         self._wait_until_ready()
-        digest = agreed_first_base(self._assembly.places)
-        if digest is None:
-            raise FederationError(
-                "members built different first bases from the same run document",
-                remedy="run the same versions of concord, torch and transformers everywhere",
-            )
-        giver = next(
-            member
-            for member, place in sorted(self._assembly.places.items())
-            if place.ready is not None and place.ready.first_base == digest
-        )
-        self._engine.send(giver, SendBase())
-        while True:
-            arrival = self._assembly.next(TICK_S)
-            if isinstance(arrival, Departure):
-                raise FederationError(f"left: {arrival.reason}", where=arrival.member)
-            if arrival is not None and isinstance(arrival.message, FirstBase):
-                break
-        if arrival.frame.payload is None:
-            raise MessageRefused("the first base came without its tensors", where=giver)
-        return RunState.found(
-            self._run, self._folder, arrival.frame.payload, digest, self._tokenizer.digest
-        )
+        payload, digest = fetch_first_base(self._assembly, tick_s=TICK_S)
+        return RunState.found(self._run, self._folder, payload, digest, self._tokenizer.digest)
 
     def _wait_until_ready(self) -> None:
         while waiting := self._assembly.in_phase(
@@ -449,7 +423,7 @@ class Coordinator:
 
     def _commit(self, state: RunState, merge: OpenMerge, closed: RoundState, reason: str) -> None:
         before = state.current.digest
-        up, down = self._traffic_since_last_round()
+        up, down = self._bytes.since_last()
         record = merge.commit(
             left_out=closed.left_out,
             closed_because=reason,
@@ -474,16 +448,6 @@ class Coordinator:
         for member in self._assembly.seated:
             self._engine.send(member, message, self._folder.objects.path(record.step))
         self._watcher.committed(record)
-
-    def _traffic_since_last_round(self) -> tuple[dict[str, int], dict[str, int]]:
-        up, down = {}, {}
-        for member in self._run.member_ids:
-            traffic = self._engine.traffic(member)
-            before = self._counted.get(member, (0, 0))
-            up[member] = traffic.up_bytes - before[0]
-            down[member] = traffic.down_bytes - before[1]
-            self._counted[member] = (traffic.up_bytes, traffic.down_bytes)
-        return up, down
 
     # --- measures ---------------------------------------------------------------------------
 
@@ -552,7 +516,7 @@ class Coordinator:
             entry = self._log.hear(arrival)
         except StatementRefused as error:
             arrival.frame.drop_payload()
-            self._watcher.refused(arrival.member, self._folder_round(), str(error))
+            self._watcher.refused(arrival.member, self._log.rounds, str(error))
             return None
         statement = entry.statement
         if isinstance(statement.body, UpdateSent):
@@ -571,9 +535,6 @@ class Coordinator:
         found = Evaluation(round=round_, **body.model_dump())
         self._folder.append_evaluation(member, found)
         self._watcher.evaluated(member, found)
-
-    def _folder_round(self) -> int:
-        return self._log.rounds
 
 
 def header_of(entry: Entry) -> UpdateHeader:

@@ -96,7 +96,7 @@ class SealedCoordinator(SealedTable):
             self._log.void(state.committed, reason)
             self._watcher.abandoned(state.committed, reason)
             return False
-        up, down = self._traffic_since_last_round()
+        up, down = self._bytes.since_last()
         before = state.current.digest
         record = merge.commit(
             self._book,
@@ -156,7 +156,7 @@ class SealedCoordinator(SealedTable):
         """Call the round; take grants, refusals and set-ups until all answered."""
         roster = self._log.seat.plan.roster if self._log.seat.plan is not None else ()
         now_s = self._clock.monotonic_s()
-        answers = call_round(self._folder_round(), roster, now_s=now_s)
+        answers = call_round(self._log.rounds, roster, now_s=now_s)
         call = self._telling.call(plan)
         waiting = set()
         for member in roster:
@@ -176,7 +176,7 @@ class SealedCoordinator(SealedTable):
 
     @property
     def _steps(self) -> int:
-        return inner_steps(self._run.rounds, self._folder_round())
+        return inner_steps(self._run.rounds, self._log.rounds)
 
     def _take_set_up(
         self, answers: RoundState, arrival: Arrival | Departure | None

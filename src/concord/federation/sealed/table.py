@@ -163,13 +163,13 @@ class SealedTable(Coordinator):
         try:
             body = self._log.hear(arrival).statement.body
             if isinstance(body, Refused):
-                self._watcher.declined(arrival.member, self._folder_round(), body.reason)
+                self._watcher.declined(arrival.member, self._log.rounds, body.reason)
                 return True
             if isinstance(body, wanted) and take is not None:
                 take(arrival, body)
             return isinstance(body, wanted)
         except (StatementRefused, UpdateRefused) as error:
-            self._watcher.refused(arrival.member, self._folder_round(), str(error))
+            self._watcher.refused(arrival.member, self._log.rounds, str(error))
             return isinstance(error, UpdateRefused)
         finally:
             arrival.frame.drop_payload()
