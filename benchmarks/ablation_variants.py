@@ -107,7 +107,7 @@ ARMS = (
     Arm("inner rates 0.0025, outer 2.0 and 3.5", {**SLOW, **outer(2.0, 3.5)}),
     Arm("slow inside, fp32 up and down", {**SLOW, **BOTH_FP32}),
     Arm("slow inside, H falls from 35 to 5", {**SLOW, **FALLING}),
-    Arm("default: slow inside, beta2 0.99", {**SLOW, "inner.beta2": 0.99}),
+    Arm("default: slow inside, beta2 0.99", LONG_MEMORY),
     Arm("slow inside, beta2 0.999", {**SLOW, "inner.beta2": 0.999}),
     pooled("pooled Muon, beta2 0.99", 5e-3, **{"inner.beta2": 0.99}),
     pooled("pooled Muon, rate 0.0035, beta2 0.99", 3.5e-3, **{"inner.beta2": 0.99}),
